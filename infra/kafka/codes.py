@@ -1,0 +1,21 @@
+"""Kafka's error numbers by name: the broker's, and those librdkafka gives itself."""
+
+from confluent_kafka import KafkaError
+
+NONE = 0
+NOT_LEADER = 6
+COORDINATOR_LOADING = 14
+COORDINATOR_NOT_AVAILABLE = 15
+NOT_COORDINATOR = 16
+INVALID_PRODUCER_EPOCH = 47
+CONCURRENT_TRANSACTIONS = 51
+PRODUCER_FENCED = 90
+
+END_REACHED = KafkaError._PARTITION_EOF  # noqa: SLF001  # Public codes, in spite of the underscore. So with the others.
+CLIENT_FENCED = KafkaError._FENCED  # noqa: SLF001
+PURGED_UNSENT = KafkaError._PURGE_QUEUE  # noqa: SLF001
+NO_SUCH_TOPIC = KafkaError._UNKNOWN_TOPIC  # noqa: SLF001
+NO_SUCH_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
+
+FENCED = frozenset({CLIENT_FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED})
+"""A later owner has the transactional id."""

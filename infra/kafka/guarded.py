@@ -1,0 +1,118 @@
+"""Decided events -> the tape through confluent-kafka: the second arm of the port, a guard around a client that retries.
+
+librdkafka repeats a lost EndTxn in silence, and a late copy of it then acts on the NEXT transaction. With its
+back-off at one second no repeated end was ever answered before 854 ms: whatever is slower than the guard is unclear.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from infra.kafka import codes
+from infra.kafka.cluster import Cluster
+from infra.kafka.fence import fence_all, wait_until_quiet
+from infra.kafka.private_thread import PrivateThread
+from infra.kafka.records import Outgoing
+from infra.kafka.writer import BATCH_BYTES_MAX, TRANSACTION_TIMEOUT_MS, Fenced, LawfulWriter, UnclearEnd
+
+GUARD_MS = 700  # Below the shortest repeated end (854 ms at this back-off), above a healthy slow one under load.
+RETRY_BACKOFF_MS = 1_000
+INIT_SECONDS_MAX = 20.0  # Covers the restart of a broker.
+LINGER_MS = 50  # Never waited for: `flush` sends at once. It keeps the records of a batch together until then.
+
+
+class GuardedWriter(LawfulWriter):
+    """Three producers in turn, thrown away together when anything is unclear."""
+
+    def __init__(self, bootstrap: str, topic: str, partition: int) -> None:
+        super().__init__(topic, partition)
+        self._bootstrap = bootstrap
+        self._cluster = Cluster(bootstrap, f"{topic}-{partition}-fence")
+        self._threads = {each: PrivateThread(each) for each in self._ids}
+        self._producers: dict[str, Producer] = {}
+
+    async def _take_over(self) -> None:
+        """The fence by hand ends what was open in milliseconds; only then may librdkafka take its half seconds."""
+        self._cluster.forget()
+        self._producers.clear()
+        await fence_all(self._cluster, self._ids)
+        await wait_until_quiet(self._cluster, self._topic, self._partition)
+        starting = {each: self._threads[each].call(self._new_producer, each) for each in self._ids}
+        try:
+            self._producers = {each: await producer for each, producer in starting.items()}
+        except KafkaException as failure:
+            raise UnclearEnd(f"{self._name()}: a new producer did not start: {failure}; take over again") from failure
+        await wait_until_quiet(self._cluster, self._topic, self._partition)
+
+    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
+        producer = self._producers[transactional_id]
+        await self._threads[transactional_id].call(self._guarded, lambda: self._produce(producer, records))
+
+    async def _end(self, transactional_id: str) -> None:
+        producer = self._producers[transactional_id]
+        await self._threads[transactional_id].call(self._guarded, lambda: producer.commit_transaction(GUARD_MS / 1000))
+
+    async def _close(self) -> None:
+        self._producers.clear()
+        self._cluster.forget()
+        for thread in self._threads.values():
+            thread.stop()
+
+    def _new_producer(self, transactional_id: str) -> Producer:
+        producer = Producer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "client.id": transactional_id,
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                "acks": "all",
+                "retry.backoff.ms": RETRY_BACKOFF_MS,
+                "retry.backoff.max.ms": RETRY_BACKOFF_MS,
+                "socket.nagle.disable": True,
+                "linger.ms": LINGER_MS,
+                "batch.size": BATCH_BYTES_MAX,
+                "batch.num.messages": 10_000,
+                "message.max.bytes": BATCH_BYTES_MAX,
+            }
+        )
+        producer.init_transactions(INIT_SECONDS_MAX)
+        return producer
+
+    def _produce(self, producer: Producer, records: Sequence[Outgoing]) -> None:
+        refused: list[KafkaError] = []
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                refused.append(error)
+
+        producer.begin_transaction()
+        for record in records:
+            producer.produce(
+                self._topic,
+                record.value,
+                record.key,
+                self._partition,
+                on_delivery=report,
+                headers=list(record.headers.items()),
+            )
+        left = producer.flush(GUARD_MS / 1000)
+        if refused:
+            raise KafkaException(refused[0])
+        if left:
+            raise UnclearEnd(
+                f"{self._name()}: {left} of {len(records)} records unanswered after {GUARD_MS} ms; take over"
+            )
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            step()
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            if error.code() in codes.FENCED:
+                raise Fenced(f"{self._name()}: {error.str()}; a later owner is at work, end this process") from failure
+            raise UnclearEnd(f"{self._name()}: {error.name()}: {error.str()}; take over") from failure
+        took_ms = (time.monotonic() - began) * 1000
+        if took_ms > GUARD_MS:
+            raise UnclearEnd(f"{self._name()}: took {took_ms:.0f} ms, the guard is {GUARD_MS} ms; take over")
