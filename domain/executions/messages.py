@@ -1,0 +1,116 @@
+"""What the venue said, raw, and what it means for the book.
+
+`VenueMessage` is written to `executions.messages` as it came; `interpret` turns one into the command it stands for. A
+repaired interpretation can be played over history, since nothing of the raw message is lost.
+"""
+
+import msgspec
+
+from domain.kernel.ids import AccountId, ExecutionId, Micros, OrderId, Symbol, derived
+from domain.kernel.messages import Observed
+from domain.kernel.money import parse_price, parse_quantity
+from domain.orders import commands as c
+from domain.orders.commands import OrderCommand, Side
+
+EFFECT = "effect:executions.venue"
+"""The actor that speaks for the paper venue."""
+
+
+class VenueMessage(Observed, frozen=True, kw_only=True):
+    """One message of the venue: `body` is its bytes, `source_id` its own id (a repeat has the same)."""
+
+    source_id: str
+    venue: str
+    account_id: AccountId
+    sequence: int
+    body: bytes
+    received_at: Micros
+
+
+class Unreadable(ValueError):
+    """The message says nothing that we understand; the text names what is wrong."""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that the venue's messages have, as text; which of them are there depends on `type`."""
+
+    type: str
+    client_order_id: str
+    time_ns: str
+    venue_order_id: str = ""
+    new_client_order_id: str = ""
+    execution_id: str = ""
+    symbol: str = ""
+    side: str = ""
+    quantity: str = ""
+    price: str = ""
+    reason: str = ""
+
+
+_read = msgspec.json.Decoder(Body).decode
+
+
+def command_id(message: VenueMessage) -> str:
+    """The id of the command that this message means: the same for every repeat of it."""
+    return derived("venue", message.venue, message.source_id)
+
+
+def interpret(message: VenueMessage) -> OrderCommand:
+    """The command for the account's book that this message stands for; raises Unreadable, with the field's name."""
+    try:
+        body = _read(message.body)
+        order_id, _ = split(body.client_order_id)
+        return _command(body, order_id, message.received_at)
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        raise Unreadable(f"venue message {message.source_id}: {error}") from error
+
+
+def client_order_id(order_id: OrderId, version: int) -> str:
+    """The order's name at the venue."""
+    return f"{order_id}-{version}"
+
+
+def split(name: str) -> tuple[OrderId, int]:
+    """The order and the version behind a name at the venue."""
+    order_id, _, version = name.rpartition("-")
+    if not order_id or not version.isdigit():
+        raise ValueError(f"client_order_id {name!r} is not '<order id>-<version>'")
+    return OrderId(order_id), int(version)
+
+
+def _command(body: Body, order_id: OrderId, at: Micros) -> OrderCommand:
+    match body.type:
+        case "accepted":
+            return c.RecordAcceptance(at=at, actor=EFFECT, order_id=order_id, venue_order_id=body.venue_order_id)
+        case "rejected" if body.reason == "duplicate_id":
+            return c.RecordAcceptance(at=at, actor=EFFECT, order_id=order_id, venue_order_id=body.venue_order_id)
+        case "rejected":
+            return c.RecordRejection(at=at, actor=EFFECT, order_id=order_id, reason=body.reason)
+        case "filled":
+            return c.RecordExecution(
+                at=at,
+                actor=EFFECT,
+                order_id=order_id,
+                execution_id=ExecutionId(body.execution_id),
+                symbol=Symbol(body.symbol),
+                side=Side(body.side),
+                quantity=parse_quantity(body.quantity),
+                price=parse_price(body.price),
+                venue_time_ns=int(body.time_ns),
+            )
+        case "cancelled":
+            return c.RecordCancel(at=at, actor=EFFECT, order_id=order_id)
+        case "cancel_rejected":
+            return c.RecordCancelRejection(at=at, actor=EFFECT, order_id=order_id, reason=body.reason)
+        case "replaced":
+            _, version = split(body.new_client_order_id)
+            return c.RecordReplace(at=at, actor=EFFECT, order_id=order_id, order_version=version)
+        case "replace_rejected":
+            _, version = split(body.new_client_order_id)
+            return c.RecordReplaceRejection(
+                at=at, actor=EFFECT, order_id=order_id, order_version=version, reason=body.reason
+            )
+        case "expired":
+            return c.RecordExpiry(at=at, actor=EFFECT, order_id=order_id)
+        case _:
+            raise ValueError(f"type {body.type!r} is none of the venue's message types")

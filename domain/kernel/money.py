@@ -1,0 +1,100 @@
+"""Exact amounts: integers of a stated scale, and the few sums that cross scales.
+
+Price and Quantity are integers of scale 1e-8 (``SCALE``); Money is an integer of its currency's minor unit (cents).
+Decimal text is read at the doors (`parse`) and written there (`text`); in between nothing is ever a float.
+"""
+
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import NewType
+
+Money = NewType("Money", int)
+Price = NewType("Price", int)
+Quantity = NewType("Quantity", int)
+
+SCALE = 100_000_000
+MINOR_UNITS = 100
+"""Minor units in one unit of every currency we hold (all have two decimals)."""
+AMOUNT_MAX = 2**62
+"""Largest integer any amount may have: it leaves headroom in Avro's signed 64-bit long."""
+
+_NOTIONAL_UNIT = SCALE * SCALE // MINOR_UNITS
+
+
+class AmountRefused(ValueError):
+    """The text is no amount of this kind; the message says which rule it breaks."""
+
+
+def notional(quantity: Quantity, price: Price) -> Money:
+    """quantity x price in minor units, rounded half to even."""
+    product = quantity * price
+    whole, rest = divmod(product, _NOTIONAL_UNIT)
+    twice = 2 * rest
+    return Money(whole + (twice > _NOTIONAL_UNIT or (twice == _NOTIONAL_UNIT and whole % 2 == 1)))
+
+
+def notional_at_most(quantity: Quantity, price: Price) -> Money:
+    """quantity x price in minor units, rounded up: what must be set aside so that the fill can never cost more."""
+    return Money(-(-quantity * price // _NOTIONAL_UNIT))
+
+
+def share_of(amount: int, parts: int, whole: int) -> int:
+    """amount x parts / whole, rounded half to even; used for margins in parts per thousand and the like."""
+    return int((Decimal(amount) * parts / whole).to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def with_margin(price: Price, per_mille: int) -> Price:
+    """The price raised by so many thousandths, rounded up."""
+    return Price(int((Decimal(price) * (1000 + per_mille) / 1000).to_integral_value(rounding=ROUND_CEILING)))
+
+
+def parse_price(value: str) -> Price:
+    """A positive decimal with at most 8 places."""
+    return Price(_parse(value, SCALE, places=8))
+
+
+def parse_quantity(value: str) -> Quantity:
+    """A positive decimal with at most 8 places."""
+    return Quantity(_parse(value, SCALE, places=8))
+
+
+def parse_money(value: str) -> Money:
+    """A positive decimal with at most 2 places."""
+    return Money(_parse(value, MINOR_UNITS, places=2))
+
+
+def price_text(price: int) -> str:
+    """101.25, without trailing zeros but never fewer than two places."""
+    return _text(price, SCALE)
+
+
+def quantity_text(quantity: int) -> str:
+    """10 or 0.5, without trailing zeros."""
+    return f"{(Decimal(quantity) / SCALE).normalize():f}"
+
+
+def money_text(money: int) -> str:
+    """1234.50, always two places."""
+    return f"{Decimal(money) / MINOR_UNITS:.2f}"
+
+
+def _text(amount: int, scale: int) -> str:
+    exact = (Decimal(amount) / scale).normalize()
+    places = max(2, -int(exact.as_tuple().exponent))
+    return f"{exact:.{places}f}"
+
+
+def _parse(value: str, scale: int, *, places: int) -> int:
+    try:
+        exact = Decimal(value)
+    except (InvalidOperation, ValueError, TypeError) as error:
+        raise AmountRefused("must be a decimal number written as text, such as '101.25'") from error
+    if not exact.is_finite():
+        raise AmountRefused("must be a finite number")
+    if exact <= 0:
+        raise AmountRefused("must be greater than zero")
+    scaled = exact * scale
+    if scaled != scaled.to_integral_value():
+        raise AmountRefused(f"must have at most {places} decimal places")
+    if scaled > AMOUNT_MAX:
+        raise AmountRefused("is larger than any amount that can be held")
+    return int(scaled)
