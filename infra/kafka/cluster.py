@@ -17,6 +17,7 @@ from aiokafka.protocol.offset import OffsetRequest
 REQUEST_MS_MAX = 5_000  # Longer than a flush on a busy disk, shorter than a transaction may stay open.
 LOOKUP_MS_MAX = 15_000  # A restarted broker needs seconds until it leads its partitions again.
 LOOKUP_AGAIN_MS = 20
+CLOSE_SECONDS_MAX = 1.0
 TRANSACTION_COORDINATOR = 1
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 LATEST = -1
@@ -58,13 +59,17 @@ class Cluster:
             raise NoAnswer(f"{topic}[{partition}]: its end was refused with Kafka error {code}")
         return int(offset)
 
-    def forget(self) -> None:
-        """Drop every connection and all that was looked up: the next request looks again."""
+    def forget(self) -> list[asyncio.Future[None]]:
+        """Drop all connections and all that was looked up: the next request looks again. Gives what is closing."""
         connections, self._connections = self._connections, {}
         self._leaders.clear()
         self._coordinators.clear()
-        for connection in connections.values():
-            connection.close()
+        return [closing for each in connections.values() if (closing := each.close()) is not None]
+
+    async def close(self) -> None:
+        """Return when the sockets are closed."""
+        if closing := self.forget():
+            await asyncio.wait(closing, timeout=CLOSE_SECONDS_MAX)
 
     async def _ask(self, address: tuple[str, int], request: "Request[Any]") -> Any:
         try:

@@ -55,7 +55,7 @@ class GuardedWriter(LawfulWriter):
 
     async def _close(self) -> None:
         self._producers.clear()
-        self._cluster.forget()
+        await self._cluster.close()
         for thread in self._threads.values():
             thread.stop()
 
