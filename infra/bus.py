@@ -1,0 +1,207 @@
+"""A command -> <context>.commands -> its event, read back from <context>.events: how a door asks for a decision.
+
+A caller is answered only with what stands on the tape. The last answers are kept, so that a repeated command finds its
+first answer; older ones are asked of the journal. When the journal cannot be asked the command is sent all the same:
+the decider knows the newest ids of its stream and the aggregate knows its own for ever, so that a repeat is never done
+twice, it is only told DUPLICATE instead of its first answer.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from domain.kernel.messages import Command, Issued, Recorded
+from infra.avro.codec import Codec
+from infra.kafka.sender import SendFailed
+from infra.readback import Seen
+from infra.settings import ANSWER_WAIT_MS, ANSWERS_KEPT_MAX
+from infra.telemetry import logger
+
+JOURNAL_WAIT_S = 0.5
+"""Longest look into the journal before a command is sent without it."""
+RETRY_AFTER_S = 1
+"""What a caller is told to wait before it repeats."""
+
+log = logger("bus")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided, and where it stands on the tape."""
+
+    topic: str
+    partition: int
+    recorded: Recorded[Any]
+
+
+class NoDecision(Exception):
+    """There is no answer yet; the subclass says what may have become of the command."""
+
+
+class Pending(NoDecision):
+    """The command stands on its topic and its decision was not read back in time: ask for it by the same id."""
+
+
+class OutcomeUnknown(NoDecision):
+    """The command may or may not stand on its topic: repeat it with the same id."""
+
+
+class Stopped(NoDecision):
+    """The tape is not read back any more; nothing was sent."""
+
+
+class DifferentRequest(Exception):
+    """Another command was sent under this id before."""
+
+
+class CommandBus(Protocol):
+    """What a gateway needs of the bus."""
+
+    async def send(
+        self, context: str, issued: Issued[Any], wait_ms: int = ANSWER_WAIT_MS, *, traceparent: str = ""
+    ) -> Answer:
+        """The decision. Raises NoDecision or DifferentRequest."""
+        ...
+
+    async def find(self, command_id: str) -> Answer | None:
+        """The decision on a command that was sent before, None when there is none yet."""
+        ...
+
+
+class Sends(Protocol):
+    """The part of a sender that the bus uses."""
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
+    ) -> int:
+        """Write one record and give its offset."""
+        ...
+
+
+Journal = Callable[[str], Awaitable[Answer | None]]
+"""Finds the decision on a command id in the journal of all events."""
+
+
+class _Waiting(msgspec.Struct):
+    digest: bytes
+    answer: "asyncio.Future[Answer]"
+    callers: int = 0
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    topic: str
+    partition: int
+    value: bytes
+
+
+class Bus:
+    """Sends commands and waits for their events; `seen` is called by the read-back for every event of the tape."""
+
+    def __init__(self, sender: Sends, codec: Codec, journal: Journal | None = None) -> None:
+        self._sender = sender
+        self._codec = codec
+        self._journal = journal
+        self._waiting: dict[str, _Waiting] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._stopped = ""
+
+    def stop(self, reason: str) -> None:
+        """Send nothing from here on: what was decided could not be told."""
+        self._stopped = reason
+
+    async def send(
+        self, context: str, issued: Issued[Command], wait_ms: int = ANSWER_WAIT_MS, *, traceparent: str = ""
+    ) -> Answer:
+        """The decision. Raises NoDecision or DifferentRequest."""
+        if self._stopped:
+            raise Stopped(self._stopped)
+        until = time.monotonic() + wait_ms / 1000
+        digest = self._codec.digest(issued)
+        waiting = self._waiting.get(issued.command_id)
+        if waiting is None:
+            waiting = _Waiting(digest, asyncio.get_running_loop().create_future())
+            self._waiting[issued.command_id] = waiting
+        elif waiting.digest != digest:
+            raise DifferentRequest(issued.command_id)
+        waiting.callers += 1
+        try:
+            if waiting.callers > 1:
+                answer = await self._wait(issued.command_id, waiting, until)
+            else:
+                known = await self.find(issued.command_id)
+                if known is None:
+                    await self._produce(context, issued, waiting, traceparent)
+                    known = await self._wait(issued.command_id, waiting, until)
+                answer = known
+                _settle(waiting.answer, answer)
+        finally:
+            waiting.callers -= 1
+            if not waiting.callers:
+                self._waiting.pop(issued.command_id, None)
+        if answer.recorded.digest != digest:
+            raise DifferentRequest(issued.command_id)
+        return answer
+
+    async def find(self, command_id: str) -> Answer | None:
+        """The decision on a command that was sent before, from memory or the journal."""
+        kept = self._kept.get(command_id)
+        if kept is not None:
+            return Answer(topic=kept.topic, partition=kept.partition, recorded=self._codec.decode_event(kept.value))
+        if self._journal is None:
+            return None
+        try:
+            async with asyncio.timeout(JOURNAL_WAIT_S):
+                return await self._journal(command_id)
+        except Exception as failure:  # noqa: BLE001  (whatever it is: the journal is a help, not a need)
+            log.warning("the journal cannot be asked", error=repr(failure), command_id=command_id)
+            return None
+
+    def seen(self, seen: Seen) -> None:
+        """An event was read back: keep it as an answer, and give it to whoever waits for it."""
+        command_id = seen.command_id
+        if not command_id:
+            return
+        self._kept[command_id] = _Kept(seen.topic, seen.partition, seen.value)
+        if len(self._kept) > ANSWERS_KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
+        waiting = self._waiting.get(command_id)
+        if waiting is not None and not waiting.answer.done():
+            waiting.answer.set_result(Answer(topic=seen.topic, partition=seen.partition, recorded=seen.recorded))
+
+    async def _wait(self, command_id: str, waiting: _Waiting, until: float) -> Answer:
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                return await asyncio.shield(waiting.answer)
+        except TimeoutError:
+            pass
+        # A repeat whose event is older than our memory adds nothing to the tape; by now the journal may have it.
+        known = await self.find(command_id)
+        if known is None:
+            raise Pending(command_id)
+        return known
+
+    async def _produce(self, context: str, issued: Issued[Command], waiting: _Waiting, traceparent: str) -> None:
+        headers = {"command-id": issued.command_id.encode(), "digest": waiting.digest}
+        if traceparent:
+            headers["traceparent"] = traceparent.encode()
+        try:
+            value = self._codec.encode_command(issued)
+            await self._sender.send(f"{context}.commands", issued.stream_id.encode(), value, headers)
+        except SendFailed as failure:
+            unknown = OutcomeUnknown(str(failure))
+            if not waiting.answer.done():  # Those who wait for the same command learn it too.
+                waiting.answer.set_exception(unknown)
+                waiting.answer.exception()
+            raise unknown from failure
+
+
+def _settle(future: "asyncio.Future[Answer]", answer: Answer) -> None:
+    if not future.done():
+        future.set_result(answer)
