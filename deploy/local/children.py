@@ -1,0 +1,125 @@
+"""argv -> a child in a process group of its own, its output in a log file, that cannot outlive its parent on Linux."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+STEP_S = 0.02
+"""Pause between two looks at a condition: short beside any start, long beside a look."""
+LAST_LINES = 15
+"""Lines of a log that an error quotes."""
+_PR_SET_PDEATHSIG = 1
+
+
+class NotReady(Exception):
+    """A child died or did not become ready in time; the message quotes its log."""
+
+
+def spawn(  # noqa: PLR0913  what a child is, one argument each
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: str | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start it, from a thread that lives as long as the child should: Linux watches the thread, not the process."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            user=user,
+            group=_group_of(user),
+            extra_groups=[] if user else None,
+            start_new_session=True,
+            preexec_fn=_tether(death_signal),  # noqa: PLW1509  one system call, looked up before the fork
+        )
+
+
+def stop(child: subprocess.Popen[bytes], *, limit_s: float, with_signal: signal.Signals = signal.SIGTERM) -> bool:
+    """Ask it to end, then insist: its whole group is killed after the limit. True if asking was enough."""
+    if child.poll() is None:
+        child.send_signal(with_signal)
+    try:
+        child.wait(limit_s)
+        was_orderly = True
+    except subprocess.TimeoutExpired:
+        was_orderly = False
+    kill(child)
+    return was_orderly
+
+
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child and all it started, at once."""
+    # Nobody may be left; macOS says "not permitted" of a group that has only zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def owns(pid: int, port: int) -> bool:
+    """Whether this very process listens on the port: a probe alone may be answered by somebody else's server."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
+
+def await_ready(
+    child: subprocess.Popen[bytes], is_ready: Callable[[], bool], *, name: str, log: Path, limit_s: float
+) -> None:
+    """Wait until it is ready; tell what it wrote if it ends or takes too long."""
+    end = time.monotonic() + limit_s
+    while not is_ready():
+        if child.poll() is not None:
+            raise NotReady(f"{name} ended with code {child.returncode} while starting. {tail(log)}")
+        if time.monotonic() > end:
+            raise NotReady(f"{name} is not ready after {limit_s:.0f} s. {tail(log)}")
+        time.sleep(STEP_S)
+
+
+def tail(log: Path) -> str:
+    """The end of a log, as an error quotes it."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    except OSError:
+        lines = []
+    return f"Last lines of {log}:\n" + "\n".join(f"    {line}" for line in lines or ["(nothing was written)"])
+
+
+def _group_of(user: str | None) -> int | None:
+    if user is None:
+        return None
+    import pwd  # noqa: PLC0415  not there on Windows, where nobody is root either
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def _tether(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """Have the kernel signal the child when we die, even of SIGKILL; Linux alone can."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent died between the fork and the call above
+
+    return tie
