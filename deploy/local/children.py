@@ -16,6 +16,8 @@ STEP_S = 0.02
 """Pause between two looks at a condition: short beside any start, long beside a look."""
 LAST_LINES = 15
 """Lines of a log that an error quotes."""
+KILLED_LIMIT_S = 5.0
+"""Longest wait for the kernel to take a killed process away."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,7 +45,7 @@ def spawn(  # noqa: PLR0913  what a child is, one argument each
             env=dict(env) if env is not None else None,
             cwd=cwd,
             user=user,
-            group=_group_of(user),
+            group=group_of(user),
             extra_groups=[] if user else None,
             start_new_session=True,
             preexec_fn=_tether(death_signal),  # noqa: PLW1509  one system call, looked up before the fork
@@ -51,7 +53,8 @@ def spawn(  # noqa: PLR0913  what a child is, one argument each
 
 
 def stop(child: subprocess.Popen[bytes], *, limit_s: float, with_signal: signal.Signals = signal.SIGTERM) -> bool:
-    """Ask it to end, then insist: its whole group is killed after the limit. True if asking was enough."""
+    """Ask it to end, then insist: all that is left of it is killed after the limit. True if asking was enough."""
+    family = _family(child)
     if child.poll() is None:
         child.send_signal(with_signal)
     try:
@@ -59,16 +62,32 @@ def stop(child: subprocess.Popen[bytes], *, limit_s: float, with_signal: signal.
         was_orderly = True
     except subprocess.TimeoutExpired:
         was_orderly = False
-    kill(child)
+    _end(child, family)
     return was_orderly
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
     """End the child and all it started, at once."""
+    _end(child, _family(child))
+
+
+def _family(child: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Its descendants: some make groups of their own, as the children of PostgreSQL do."""
+    try:
+        return psutil.Process(child.pid).children(recursive=True) if child.poll() is None else []
+    except psutil.Error:
+        return []
+
+
+def _end(child: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
     # Nobody may be left; macOS says "not permitted" of a group that has only zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
+    for one in family:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
     child.wait()
+    psutil.wait_procs(family, timeout=KILLED_LIMIT_S)
 
 
 def owns(pid: int, port: int) -> bool:
@@ -102,7 +121,8 @@ def tail(log: Path) -> str:
     return f"Last lines of {log}:\n" + "\n".join(f"    {line}" for line in lines or ["(nothing was written)"])
 
 
-def _group_of(user: str | None) -> int | None:
+def group_of(user: str | None) -> int | None:
+    """The user's own group."""
     if user is None:
         return None
     import pwd  # noqa: PLC0415  not there on Windows, where nobody is root either

