@@ -12,7 +12,7 @@ from typing import Any, NewType, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 from immutables import Map
 
-S = TypeVar("S")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class SnapshotUnreadable(ValueError):
@@ -20,7 +20,7 @@ class SnapshotUnreadable(ValueError):
 
 
 def encode(state: object) -> bytes:
-    """The state as msgpack, maps and sets in the order of their keys."""
+    """The state as msgpack: a map is a list of pairs in the order of its keys, so that a key may be of any type."""
     return _encoder.encode(state)
 
 
@@ -46,14 +46,19 @@ def state_schema(state: type) -> str:
 
 def _encode_hook(value: object) -> object:
     if isinstance(value, Map):
-        return dict(value.items())
+        return sorted(value.items(), key=_first)
     raise NotImplementedError(f"{type(value).__name__} has no form in a snapshot: add it to domain/kernel/snapshots.py")
+
+
+def _first(pair: tuple[Any, object]) -> Any:
+    return pair[0]
 
 
 def _decode_hook(kind: type, value: object) -> object:
     if (get_origin(kind) or kind) is Map:
         key, item = get_args(kind)
-        return Map(msgspec.convert(value, dict[key, item], dec_hook=_decode_hook))  # type: ignore[valid-type]  # the arguments are known at run time only
+        pairs: Any = list[tuple[key, item]]  # type: ignore[valid-type]  # the arguments are known at run time only
+        return Map(msgspec.convert(value, pairs, dec_hook=_decode_hook))
     raise NotImplementedError(f"{kind} has no form in a snapshot: add it to domain/kernel/snapshots.py")
 
 
@@ -62,7 +67,8 @@ def _shape(kind: Any) -> str:
         return _shape(kind.__supertype__)
     origin = get_origin(kind)
     if origin is not None:
-        return f"{getattr(origin, '__name__', origin)}[{', '.join(map(_shape, get_args(kind)))}]"
+        held = ", ".join(map(_shape, get_args(kind)))
+        return f"{_shape(origin)}[{held}]"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind)
         fields = ", ".join(

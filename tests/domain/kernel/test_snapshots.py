@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from immutables import Map
 
-from domain.kernel.ids import BreachId, ExecutionId, OrderId, Symbol
+from domain.kernel.ids import BreachId, ExecutionId, Micros, OrderId, Symbol
 from domain.kernel.money import Money, Price, Quantity
-from domain.kernel.snapshots import SnapshotUnreadable, decode, encode, state_schema
+from domain.kernel.snapshots import SnapshotUnreadable, _shape, decode, encode, state_schema
+from domain.kernel.stream import Stream, advanced
 from domain.orders.commands import Kind, Side, TimeInForce
 from domain.orders.state import Book, Limits, Replacement, Working
 from domain.risk.commands import Measure
@@ -54,6 +55,16 @@ def test_maps_come_back_as_maps_of_structs_and_enums() -> None:
     assert isinstance(book.working[OrderId("walnut")], Working)
     file = RiskFile(breached=Map({Measure.ORDER_RATE: BreachId("b")}))
     assert list(decode(encode(file), RiskFile).breached) == [Measure.ORDER_RATE]
+
+
+def test_a_stream_of_books_comes_back_with_the_commands_it_knows() -> None:
+    stream = advanced(advanced(Stream(BOOK), BOOK, "first", Micros(1), 2), BOOK, "second", Micros(2), 2)
+    assert decode(encode(stream), Stream[Book]) == stream
+
+
+def test_the_schema_of_a_stream_covers_the_stream_and_what_it_holds() -> None:
+    assert len({state_schema(kind) for kind in (Stream[Book], Stream[RiskFile], Book)}) == 3
+    assert "known: Map[bytes, int]" in _shape(Stream[Book])
 
 
 def test_equal_states_give_equal_bytes_whatever_the_order_they_grew_in() -> None:
