@@ -21,6 +21,7 @@ class VenueMessage(Observed, frozen=True, kw_only=True):
 
     source_id: str
     venue: str
+    tenant: str
     account_id: AccountId
     sequence: int
     body: bytes
@@ -63,6 +64,17 @@ def interpret(message: VenueMessage) -> OrderCommand:
         return _command(body, order_id, message.received_at)
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise Unreadable(f"venue message {message.source_id}: {error}") from error
+
+
+def venue_account(tenant: str, account_id: str) -> str:
+    """The account's name at the venue, which echoes it in every message: whose it is must survive any restart."""
+    return f"{tenant}/{account_id}"
+
+
+def whose(name: str) -> tuple[str, AccountId]:
+    """The tenant and the account behind a name at the venue."""
+    tenant, _, account_id = name.rpartition("/")
+    return tenant, AccountId(account_id)
 
 
 def client_order_id(order_id: OrderId, version: int) -> str:

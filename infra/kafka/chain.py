@@ -1,7 +1,7 @@
 """Every reader of an events partition checks it: dense numbers, hashes that chain, terms that never fall.
 
-One number, one hash and one term are kept beside the offset. A gap, a fork or a mismatch stops that partition loudly and
-names the tape position; nobody guesses.
+One number, one hash and one term are kept beside the offset. A gap, a fork or a mismatch stops that partition loudly
+and names the tape position; nobody guesses.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def link_from(token: str) -> Link:
 
 
 def follow(link: Link | None, recorded: Recorded[Any], value: bytes, *, place: str) -> Link:
-    """The link after this record; raises ChainBroken. Without a link (a reader that began midway) any record is taken."""
+    """The link after this record; raises ChainBroken. A reader that began midway has no link yet."""
     if link is not None:
         if recorded.sequence != link.sequence + 1:
             raise _broken(place, f"sequence {recorded.sequence} follows {link.sequence}")

@@ -1,0 +1,55 @@
+"""One aggregate as its owner holds it: state, version, and the commands it has already decided.
+
+Deciding again is harmless: a known command id adds nothing. The newest ids are kept as eight-byte digests; once an id
+has been dropped, a command that is not newer than it can no longer be told from a repeat and is stale.
+"""
+
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+import msgspec
+from immutables import Map
+
+from domain.kernel.ids import Micros, short_digest
+
+S = TypeVar("S")
+
+
+class Familiarity(Enum):
+    """What an aggregate knows of a command id."""
+
+    NEW = auto()
+    KNOWN = auto()
+    STALE = auto()
+
+
+class Stream(msgspec.Struct, Generic[S], frozen=True):
+    """An aggregate between two events.
+
+    `known` maps the digest of a command id to its `at`; `slots` says which digest each place of the ring holds, so that
+    the oldest can be dropped without copying the others.
+    """
+
+    state: S
+    version: int = 0
+    known: Map[bytes, Micros] = Map()
+    slots: Map[int, bytes] = Map()
+    dropped_at: Micros = Micros(-1)
+
+    def familiarity(self, command_id: str, at: Micros) -> Familiarity:
+        """Whether this command was decided, may be decided, or comes too late to say."""
+        if short_digest(command_id) in self.known:
+            return Familiarity.KNOWN
+        return Familiarity.STALE if at <= self.dropped_at else Familiarity.NEW
+
+
+def advanced(stream: Stream[S], state: S, command_id: str, at: Micros, known_max: int) -> Stream[S]:
+    """The stream after an event: one version on, its command known, the oldest id dropped when the ring is full."""
+    slot = stream.version % known_max
+    known, dropped_at = stream.known, stream.dropped_at
+    oldest = stream.slots.get(slot)
+    if oldest is not None:
+        dropped_at = max(dropped_at, known[oldest])
+        known = known.delete(oldest)
+    digest = short_digest(command_id)
+    return Stream(state, stream.version + 1, known.set(digest, at), stream.slots.set(slot, digest), dropped_at)

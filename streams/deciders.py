@@ -1,0 +1,258 @@
+"""<context>.commands -> <context>.events: one loop for all deciders, exactly once above the protocol.
+
+A round: drain what is there for every partition, decide it in memory, send every batch, then every end. The consumed
+position travels in the events; an end that is not clear is followed by a take-over, a reading back, and deciding again.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from infra import telemetry
+from infra.avro.codec import Codec
+from infra.clock import Clock
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.reader import Reader
+from infra.kafka.records import Arrived
+from infra.kafka.writer import TapeWriter, UnclearEnd
+from infra.settings import BATCH_COMMANDS_MAX, POLL_WAIT_MS, SNAPSHOT_EVERY_EVENTS
+from streams import snapshots
+from streams.partition import Batch, Deciding, OwnedPartition
+
+UNCLEAR_IN_A_ROW_MAX = 20
+"""Take-overs in a row before the process gives up: by then the broker is gone for minutes, and a restart is clearer."""
+BACKLOG_MAX = 20 * BATCH_COMMANDS_MAX
+"""Commands held in memory before the loop stops taking more; the topic keeps the rest."""
+
+WriterFor = Callable[[str, int], TapeWriter]
+ReaderFor = Callable[[str], Reader]
+log = telemetry.logger("deciders")
+
+
+class Owner:
+    """One partition under one reign: it holds the writers, the backlog and the knowledge."""
+
+    def __init__(self, deciding: Deciding, number: int, codec: Codec, clock: Clock, writer_for: WriterFor) -> None:
+        self.partition = OwnedPartition(deciding, number, codec, clock)
+        self.commands_topic = f"{deciding.context}.commands"
+        self.backlog: deque[Arrived] = deque()
+        self._initial = deciding.decider.initial
+        self._writer = writer_for(self.partition.topic, number)
+        self._snapshots = writer_for(f"{deciding.context}.snapshots", number)
+        self._events_offset = 0
+        self._changed: set[str] = set()
+        self._since_snapshot = 0
+        self._name = ""
+        self._readers: ReaderFor | None = None
+
+    async def take_over(self, name: str, readers: ReaderFor) -> None:
+        """Fence everybody, learn what the tape holds, then write the first record of the new term."""
+        self._name, self._readers = name, readers
+        await self._snapshots.take_over()
+        await self._writer.take_over()
+        await self._rebuild()
+        term = self.partition.knowledge.link.term + 1
+        await self._append(self.partition.ownership(name, term))
+        telemetry.TERM.labels(self.partition.context, self.partition.number).set(term)
+        log.info("owned", topic=self.partition.topic, partition=self.partition.number, term=term)
+
+    def next_command(self, begin: int) -> int:
+        """The offset of the first command that no event names yet."""
+        return max(begin, self.partition.knowledge.command_position + 1)
+
+    def decide(self) -> Batch:
+        """Decide the front of the backlog; nothing counts until `settle`."""
+        return self.partition.decide(list(self.backlog)[:BATCH_COMMANDS_MAX])
+
+    async def send(self, batch: Batch) -> None:
+        """The batch's records, in a transaction that is still open."""
+        await self._writer.send(batch.records)
+
+    async def end(self) -> None:
+        """The end of the transaction; returns when it is clear."""
+        await self._writer.end()
+
+    def settle(self, batch: Batch) -> None:
+        """The batch is on the tape: its commands leave the backlog."""
+        self.partition.keep(batch)
+        for record in batch.records:
+            self._changed.add(record.key.decode())
+        self._since_snapshot += len(batch.records)
+        self.drop(batch.taken)
+        _count(self.partition.context, batch)
+
+    def drop(self, taken: int) -> None:
+        """Commands that need no record any more leave the backlog."""
+        for _ in range(taken):
+            self.backlog.popleft()
+
+    async def recover(self) -> None:
+        """After an unclear end: fence, read back what is there. The backlog is decided again; what stands is known."""
+        telemetry.UNCLEAR_ENDS.labels(self.partition.context).inc()
+        await self._writer.take_over()
+        await self._read_back()
+
+    async def snapshot(self, *, is_forced: bool = False) -> None:
+        """Write what changed, when enough has changed or the owner leaves."""
+        if not self._changed or not (is_forced or self._since_snapshot >= SNAPSHOT_EVERY_EVENTS):
+            return
+        await self._move_events_offset()
+        await snapshots.write(
+            self._snapshots, self.partition.knowledge, self._changed, self._initial, self._events_offset
+        )
+        self._changed.clear()
+        self._since_snapshot = 0
+
+    async def _move_events_offset(self) -> None:
+        """Everything before the last stable offset is known: nobody else writes here, and all our ends were clear."""
+        assert self._readers is not None
+        reader = self._readers(f"{self.partition.topic}-{self.partition.number}-end")
+        try:
+            self._events_offset = (await reader.ends(self.partition.topic))[self.partition.number]
+        finally:
+            await reader.close()
+
+    async def close(self) -> None:
+        """Let the writers go."""
+        await self._writer.close()
+        await self._snapshots.close()
+
+    async def _rebuild(self) -> None:
+        assert self._readers is not None
+        reader = self._readers(f"{self.partition.topic}-{self.partition.number}-rebuild")
+        try:
+            kept = await snapshots.read(
+                reader, f"{self.partition.context}.snapshots", self.partition.number, self._initial
+            )
+            if kept is not None:
+                self.partition.knowledge, self._events_offset = kept
+        finally:
+            await reader.close()
+        await self._read_back()
+
+    async def _read_back(self) -> None:
+        """Fold the partition from the last known offset to its end, which stands still: everybody else is fenced."""
+        assert self._readers is not None
+        topic, number = self.partition.topic, self.partition.number
+        reader = self._readers(f"{topic}-{number}-read-back")
+        try:
+            end = (await reader.ends(topic))[number]
+            begin = max((await reader.begins(topic))[number], self._events_offset)
+            await reader.assign({(topic, number): begin})
+            while reader.position().get((topic, number), begin) < end:
+                for arrived in await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS):
+                    if self.partition.fold(arrived):
+                        self._changed.add(arrived.key.decode())
+            self._events_offset = end
+        finally:
+            await reader.close()
+
+    async def _append(self, batch: Batch) -> None:
+        """One batch outside the rounds, repeated until it stands on the tape."""
+        for _ in range(UNCLEAR_IN_A_ROW_MAX):
+            try:
+                await self._writer.append(batch.records)
+            except UnclearEnd as unclear:
+                log.warning(
+                    "unclear end", topic=self.partition.topic, partition=self.partition.number, why=str(unclear)
+                )
+                await self.recover()
+                if self.partition.knowledge.link.sequence >= batch.knowledge.link.sequence:
+                    return
+            else:
+                self.partition.keep(batch)
+                return
+        raise UnclearEnd(
+            f"{self.partition.topic}[{self.partition.number}]: no clear end in {UNCLEAR_IN_A_ROW_MAX} tries"
+        )
+
+
+class Deciders:
+    """The loop over all owned partitions of one process."""
+
+    def __init__(self, owners: Sequence[Owner], reader: Reader, dead_letters: DeadLetters) -> None:
+        self._owners = {(owner.commands_topic, owner.partition.number): owner for owner in owners}
+        self._reader = reader
+        self._dead_letters = dead_letters
+        self._is_owner = False
+        self._unclear_in_a_row = 0
+
+    def ready(self) -> tuple[bool, str]:
+        """Ready when every partition is owned and the backlog is a batch at most."""
+        if not self._is_owner:
+            return False, "taking partitions over"
+        backlog = sum(len(owner.backlog) for owner in self._owners.values())
+        return backlog <= BATCH_COMMANDS_MAX, f"{backlog} commands wait"
+
+    async def run(self, name: str, readers: ReaderFor, stop: asyncio.Event) -> None:
+        """Take everything over, then decide until asked to stop; on leaving, a snapshot of what changed."""
+        await asyncio.gather(*(owner.take_over(name, readers) for owner in self._owners.values()))
+        begins = {topic: await self._reader.begins(topic) for topic in {topic for topic, _ in self._owners}}
+        await self._reader.assign(
+            {
+                (topic, number): owner.next_command(begins[topic][number])
+                for (topic, number), owner in self._owners.items()
+            }
+        )
+        self._is_owner = True
+        while not stop.is_set():
+            await self._drain()
+            busy = [owner for owner in self._owners.values() if owner.backlog]
+            if busy:
+                await self._round(busy)
+                for owner in busy:
+                    await owner.snapshot()
+        for owner in self._owners.values():
+            await owner.snapshot(is_forced=True)
+
+    async def _drain(self) -> None:
+        waiting = sum(len(owner.backlog) for owner in self._owners.values())
+        if waiting >= BACKLOG_MAX:
+            return
+        wait_ms = 0 if waiting else POLL_WAIT_MS
+        for arrived in await self._reader.take(BACKLOG_MAX - waiting, wait_ms):
+            self._owners[arrived.topic, arrived.partition].backlog.append(arrived)
+
+    async def _round(self, busy: Iterable[Owner]) -> None:
+        """Every batch is sent, then every end; whoever's end is not clear recovers and keeps its backlog."""
+        batches = [(owner, owner.decide()) for owner in busy]
+        for owner, batch in batches:
+            for dead in batch.dead:
+                await self._dead_letters.bury(dead.arrived, dead.cause, dead.detail)
+            if not batch.records:
+                owner.drop(batch.taken)
+        open_batches = [(owner, batch) for owner, batch in batches if batch.records]
+        began = time.perf_counter()
+        sent = await asyncio.gather(*(owner.send(batch) for owner, batch in open_batches), return_exceptions=True)
+        going = [pair for pair, error in zip(open_batches, sent, strict=True) if error is None]
+        ended = await asyncio.gather(*(owner.end() for owner, _ in going), return_exceptions=True)
+        took = time.perf_counter() - began
+        for owner, _ in open_batches:
+            telemetry.APPEND_SECONDS.labels(owner.partition.context).observe(took)
+        outcomes = dict(zip((owner for owner, _ in open_batches), sent, strict=True))
+        outcomes |= dict(zip((owner for owner, _ in going), ended, strict=True))
+        for owner, batch in open_batches:
+            await self._conclude(owner, batch, outcomes[owner])
+
+    async def _conclude(self, owner: Owner, batch: Batch, error: BaseException | None) -> None:
+        if error is None:
+            owner.settle(batch)
+            self._dead_letters.used()
+            self._unclear_in_a_row = 0
+            return
+        if not isinstance(error, UnclearEnd):
+            raise error
+        self._unclear_in_a_row += 1
+        log.warning("unclear end", topic=owner.partition.topic, partition=owner.partition.number, why=str(error))
+        if self._unclear_in_a_row > UNCLEAR_IN_A_ROW_MAX:
+            raise error
+        await owner.recover()
+
+
+def _count(context: str, batch: Batch) -> None:
+    telemetry.DECISIONS.labels(context).inc(len(batch.records))
+    for event in batch.events:
+        reason = getattr(event, "reason", None) if type(event).__name__.endswith("Refused") else None
+        if reason is not None:
+            telemetry.REFUSALS.labels(context, str(reason)).inc()

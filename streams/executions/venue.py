@@ -1,0 +1,263 @@
+"""orders.events -> the venue -> executions.messages: send what books ask for, keep every answer raw.
+
+A request is sent again after a lost connection or a crash until some message answers it; the venue knows client order
+ids, so a repeat does nothing twice. Offsets of the tape are committed only up to the first unanswered request. What the
+venue says is on the feed before its number counts as seen, so that a reconnect asks for exactly what is missing.
+"""
+
+import asyncio
+from collections import deque
+
+import aiohttp
+import msgspec
+
+from domain.executions.messages import VenueMessage, client_order_id, venue_account, whose
+from domain.kernel.messages import Event, Recorded
+from domain.kernel.money import price_text, quantity_text
+from domain.orders.events import CancelRequested, OrderPlaced, ReplaceRequested
+from infra import telemetry
+from infra.kafka.chain import Link
+from infra.kafka.records import Arrived, Partition
+from streams.effects import Effect, Tools
+from streams.executions.interpret import FEED
+from streams.following import Follower
+
+NAME = "executions.venue"
+SOURCE = "orders.events"
+SEEN_GROUP = "executions.venue-seen"
+VENUE = "paper"
+UNANSWERED_MAX = 5_000
+"""Requests without an answer after which no more are taken from the tape: the venue is down or far behind."""
+UNKEPT_MAX = 500
+"""Messages of the venue that are under way to the feed at once."""
+BATCH_MAX = 200
+"""Events looked at together."""
+RECONNECT_SECONDS = 0.3
+"""Pause before the venue is called again."""
+COMMIT_EVERY_SECONDS = 0.5
+"""How often places are committed; what lies between is sent again after a crash, and the venue knows it."""
+log = telemetry.logger(NAME)
+
+_ENDS = frozenset({"cancelled", "expired", "rejected"})
+_ANSWERS = {
+    "new": frozenset({"accepted", "filled"}) | _ENDS,
+    "cancel": frozenset({"cancel_rejected"}) | _ENDS,
+    "replace": frozenset({"replaced", "replace_rejected"}) | _ENDS,
+}
+
+
+class Request(msgspec.Struct):
+    """Something a book asked of the venue, until the venue has answered."""
+
+    place: Partition
+    offset: int
+    link: Link
+    order_id: str
+    kind: str
+    text: str
+    is_answered: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The fields of a venue's message that this effect looks at; the rest stays raw."""
+
+    type: str
+    seq: int
+    message_id: str
+    account: str
+    client_order_id: str = ""
+    leaves: str = ""
+
+
+_read = msgspec.json.Decoder(Answer).decode
+
+
+class Conversation:
+    """What was asked and what was answered, across connections."""
+
+    def __init__(self, tools: Tools, follower: Follower, seen: int) -> None:
+        self._tools = tools
+        self._follower = follower
+        self._requests: deque[Request] = deque()
+        self._open: dict[str, list[Request]] = {}
+        self._taken: dict[Partition, tuple[int, Link]] = {}
+        self._ahead: set[int] = set()
+        self.seen = seen
+
+    def is_full(self) -> bool:
+        """Too much is unanswered to ask for more."""
+        return len(self._requests) >= UNANSWERED_MAX
+
+    def unanswered(self) -> list[str]:
+        """What must be sent again on a new connection, in order."""
+        return [request.text for request in self._requests if not request.is_answered]
+
+    def ask(self, arrived: Arrived) -> str | None:
+        """The text of a request that follows from this event, remembered until it is answered."""
+        place = (arrived.topic, arrived.partition)
+        before = self._follower.link(place)
+        recorded = self._follower.event(arrived)
+        self._taken[place] = (arrived.offset + 1, self._follower.link(place))
+        made = _request(recorded)
+        if made is None:
+            return None
+        kind, order_id, text = made
+        request = Request(place, arrived.offset, before, order_id, kind, text)
+        self._requests.append(request)
+        self._open.setdefault(order_id, []).append(request)
+        return text
+
+    async def keep(self, body: bytes) -> None:
+        """One message of the venue: first onto the feed, then it counts as seen and may answer requests."""
+        answer = _read(body)
+        tenant, account_id = whose(answer.account)
+        message = VenueMessage(
+            source_id=answer.message_id,
+            venue=VENUE,
+            tenant=tenant,
+            account_id=account_id,
+            sequence=answer.seq,
+            body=body,
+            received_at=self._tools.clock(),
+        )
+        await self._tools.sender.send(FEED, account_id.encode(), self._tools.codec.encode_observed(message), {})
+        self._see(answer.seq)
+        self._settle(answer)
+
+    async def commit(self) -> None:
+        """Remember both places: the tape up to the first unanswered request, the venue up to the last seen number."""
+        while self._requests and self._requests[0].is_answered:
+            self._requests.popleft()
+        done = dict(self._taken)
+        for request in reversed(self._requests):
+            if not request.is_answered:
+                done[request.place] = (request.offset, request.link)
+        if done:
+            await self._follower.commit(done)
+        await self._tools.groups.commit(SEEN_GROUP, {(FEED, 0): (0, str(self.seen))})
+
+    def _see(self, seq: int) -> None:
+        self._ahead.add(seq)
+        while self.seen + 1 in self._ahead:
+            self.seen += 1
+            self._ahead.discard(self.seen)
+
+    def _settle(self, answer: Answer) -> None:
+        order_id = answer.client_order_id.rpartition("-")[0]
+        is_over = answer.type in _ENDS or (answer.type == "filled" and answer.leaves == "0")
+        rest = []
+        for request in self._open.get(order_id, []):
+            if is_over or answer.type in _ANSWERS[request.kind]:
+                request.is_answered = True
+            else:
+                rest.append(request)
+        if rest:
+            self._open[order_id] = rest
+        else:
+            self._open.pop(order_id, None)
+
+
+async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> None:
+    """Talk to the venue, calling again when it is lost."""
+    follower = tools.follower(NAME, [SOURCE])
+    await follower.start()
+    noted = await tools.groups.committed(SEEN_GROUP, [(FEED, 0)])
+    seen = int(noted[FEED, 0][1]) if noted else 0
+    conversation = Conversation(tools, follower, seen)
+    async with aiohttp.ClientSession() as session:
+        while not stop.is_set():
+            try:
+                async with session.ws_connect(f"{tools.settings.venue_url}/orders", heartbeat=5) as socket:
+                    is_ready.set()
+                    await _talk(conversation, follower, socket, stop)
+            except (aiohttp.ClientError, OSError) as error:
+                log.warning("the venue does not answer", url=tools.settings.venue_url, why=str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _talk(
+    conversation: Conversation, follower: Follower, socket: aiohttp.ClientWebSocketResponse, stop: asyncio.Event
+) -> None:
+    await socket.send_json({"type": "resume", "after": conversation.seen})
+    for text in conversation.unanswered():
+        await socket.send_str(text)
+    hearing = asyncio.create_task(_hear(conversation, socket))
+    committing = asyncio.create_task(_commit(conversation))
+    try:
+        while not stop.is_set() and not hearing.done() and not committing.done():
+            if conversation.is_full():
+                await asyncio.sleep(RECONNECT_SECONDS)
+                continue
+            for arrived in await follower.take(BATCH_MAX):
+                text = conversation.ask(arrived)
+                if text is not None and not socket.closed:
+                    await socket.send_str(text)
+    finally:
+        committing.cancel()
+        hearing.cancel()
+        results = await asyncio.gather(hearing, committing, return_exceptions=True)
+        await conversation.commit()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _hear(conversation: Conversation, socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Keep every message; several are on their way to the feed at once, in the order in which they came."""
+    async with asyncio.TaskGroup() as group:
+        places = asyncio.Semaphore(UNKEPT_MAX)
+
+        async def keep(body: bytes) -> None:
+            try:
+                await conversation.keep(body)
+            finally:
+                places.release()
+
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                await places.acquire()
+                group.create_task(keep(message.data.encode()))
+
+
+async def _commit(conversation: Conversation) -> None:
+    while True:
+        await asyncio.sleep(COMMIT_EVERY_SECONDS)
+        await conversation.commit()
+
+
+def _request(recorded: Recorded[Event]) -> tuple[str, str, str] | None:
+    """Kind, order and text of what this event asks of the venue."""
+    event = recorded.event
+    kind: str
+    body: dict[str, str | None]
+    match event:
+        case OrderPlaced():
+            kind = "new"
+            body = {
+                "client_order_id": client_order_id(event.order_id, 1),
+                "symbol": event.symbol,
+                "side": event.side,
+                "kind": event.kind,
+                "quantity": quantity_text(event.quantity),
+                "limit": None if event.limit_price is None else price_text(event.limit_price),
+                "time_in_force": event.time_in_force,
+            }
+        case CancelRequested():
+            kind = "cancel"
+            body = {"client_order_id": client_order_id(event.order_id, event.order_version)}
+        case ReplaceRequested():
+            kind = "replace"
+            body = {
+                "client_order_id": client_order_id(event.order_id, event.replaces_version),
+                "new_client_order_id": client_order_id(event.order_id, event.order_version),
+                "quantity": quantity_text(event.quantity),
+                "limit": price_text(event.limit_price),
+            }
+        case _:
+            return None
+    account = venue_account(recorded.tenant, recorded.stream_id)
+    text = msgspec.json.encode({"type": kind, "account": account, **body}).decode()
+    return kind, event.order_id, text
+
+
+venue = Effect(NAME, run)
