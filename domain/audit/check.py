@@ -1,7 +1,7 @@
-"""Records of the tape and what was signed about them in, findings out: is this the tape that was signed, or where not?
+"""A tape and what was signed about it in, findings out: is this the tape that was signed, and where is it not.
 
-Three witnesses, from the strongest down: the signed roots (without the key nobody can make others), the checkpoints that
-were kept from earlier times (nobody can take back what lies elsewhere), the stored leaf hashes (they name the very
+Three witnesses, from the strongest down: the signed roots (without the key nobody can make others), the checkpoints
+that were kept from earlier times (nobody can take back what lies elsewhere), the stored leaf hashes (they name the very
 record, as long as they lead to the signed root).
 """
 
@@ -58,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True):
 def check(
     records: Iterable[Record], checkpoint: Checkpoint, *, kept: Sequence[Checkpoint] = (), leaves: Leaves | None = None
 ) -> list[Finding]:
-    """What does not fit between the tape and what was signed, at most one finding of each kind for a tree; none is good.
+    """What does not fit between the tape and what was signed; no findings is good news.
 
     Signatures are verified before: `checkpoint` is the newest, `kept` are others of any time, best those that somebody
     kept elsewhere. Records after the newest size are not signed yet and are passed over.
