@@ -39,6 +39,7 @@ class Cluster:
         self._leaders: dict[tuple[str, int], tuple[str, int]] = {}
         self._coordinators: dict[str, tuple[str, int]] = {}
         self._opening = asyncio.Lock()
+        self._is_held = False
 
     async def ask_leader(self, topic: str, partition: int, request: "Request[Any]") -> Any:
         """Send to the leader of this partition. Raises NoAnswer."""
@@ -59,11 +60,16 @@ class Cluster:
             raise NoAnswer(f"{topic}[{partition}]: its end was refused with Kafka error {code}")
         return int(offset)
 
+    def hold(self) -> None:
+        """Open no connection any more until `forget`: a loss between two requests shall not pass in silence."""
+        self._is_held = True
+
     def forget(self) -> list[asyncio.Future[None]]:
         """Drop all connections and all that was looked up: the next request looks again. Gives what is closing."""
         connections, self._connections = self._connections, {}
         self._leaders.clear()
         self._coordinators.clear()
+        self._is_held = False
         return [closing for each in connections.values() if (closing := each.close()) is not None]
 
     async def close(self) -> None:
@@ -85,6 +91,8 @@ class Cluster:
         async with self._opening:
             found = self._connections.get(address)
             if found is None or not found.connected():
+                if self._is_held:
+                    raise NoAnswer(f"broker {address[0]}:{address[1]}: the connection was lost since the take-over")
                 found = AIOKafkaConnection(
                     *address, client_id=self._name, request_timeout_ms=REQUEST_MS_MAX, **self._security
                 )
@@ -117,6 +125,8 @@ class Cluster:
 
     async def _look_up(self, missing: str, look: Any) -> tuple[str, int]:
         """Ask each seed in turn until one knows; a cold broker first has to make its transaction topic."""
+        if self._is_held:
+            raise NoAnswer(f"{missing} (not known since the take-over)")
         try:
             async with asyncio.timeout(LOOKUP_MS_MAX / 1000):
                 while True:

@@ -14,8 +14,12 @@ PRODUCER_FENCED = 90
 END_REACHED = KafkaError._PARTITION_EOF  # noqa: SLF001  # Public codes, in spite of the underscore. So with the others.
 CLIENT_FENCED = KafkaError._FENCED  # noqa: SLF001
 PURGED_UNSENT = KafkaError._PURGE_QUEUE  # noqa: SLF001
+ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 NO_SUCH_TOPIC = KafkaError._UNKNOWN_TOPIC  # noqa: SLF001
 NO_SUCH_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
 
 FENCED = frozenset({CLIENT_FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED})
 """A later owner has the transactional id."""
+CUT = frozenset({ALL_BROKERS_DOWN, TRANSPORT})
+"""A broker was lost, if only for a moment."""

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from infra.kafka import codes
+from infra.kafka import codes, fence
 from infra.kafka.cluster import Cluster
-from infra.kafka.fence import fence_all, wait_until_quiet
 from infra.kafka.private_thread import PrivateThread
 from infra.kafka.records import Outgoing
 from infra.kafka.writer import BATCH_BYTES_MAX, TRANSACTION_TIMEOUT_MS, Fenced, LawfulWriter, UnclearEnd
@@ -31,19 +30,18 @@ class GuardedWriter(LawfulWriter):
         self._cluster = Cluster(bootstrap, f"{topic}-{partition}-fence")
         self._threads = {each: PrivateThread(each) for each in self._ids}
         self._producers: dict[str, Producer] = {}
+        self._is_cut = False
 
     async def _take_over(self) -> None:
         """The fence by hand ends what was open in milliseconds; only then may librdkafka take its half seconds."""
-        self._cluster.forget()
-        self._producers.clear()
-        await fence_all(self._cluster, self._ids)
-        await wait_until_quiet(self._cluster, self._topic, self._partition)
+        self._discard()
+        await fence.take(self._cluster, self._topic, self._partition, self._ids)
         starting = {each: self._threads[each].call(self._new_producer, each) for each in self._ids}
         try:
             self._producers = {each: await producer for each, producer in starting.items()}
         except KafkaException as failure:
             raise UnclearEnd(f"{self._name()}: a new producer did not start: {failure}; take over again") from failure
-        await wait_until_quiet(self._cluster, self._topic, self._partition)
+        self._is_cut = False
 
     async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
         producer = self._producers[transactional_id]
@@ -54,10 +52,15 @@ class GuardedWriter(LawfulWriter):
         await self._threads[transactional_id].call(self._guarded, lambda: producer.commit_transaction(GUARD_MS / 1000))
 
     async def _close(self) -> None:
-        self._producers.clear()
+        self._discard()
         await self._cluster.close()
         for thread in self._threads.values():
             thread.stop()
+
+    def _discard(self) -> None:
+        """A producer blocks its destroyer until it gave up what it was doing: that is for its own thread."""
+        for each in list(self._producers):
+            self._threads[each].call(_destroy, [self._producers.pop(each)])
 
     def _new_producer(self, transactional_id: str) -> Producer:
         producer = Producer(
@@ -74,10 +77,15 @@ class GuardedWriter(LawfulWriter):
                 "batch.size": BATCH_BYTES_MAX,
                 "batch.num.messages": 10_000,
                 "message.max.bytes": BATCH_BYTES_MAX,
+                "error_cb": self._noticed,
             }
         )
         producer.init_transactions(INIT_SECONDS_MAX)
         return producer
+
+    def _noticed(self, error: KafkaError) -> None:
+        """librdkafka connects again in silence; a batch behind one whose marker got lost must not be sent."""
+        self._is_cut = self._is_cut or error.code() in codes.CUT
 
     def _produce(self, producer: Producer, records: Sequence[Outgoing]) -> None:
         refused: list[KafkaError] = []
@@ -86,6 +94,9 @@ class GuardedWriter(LawfulWriter):
             if error is not None:
                 refused.append(error)
 
+        producer.poll(0)  # Serves `_noticed`.
+        if self._is_cut:
+            raise UnclearEnd(f"{self._name()}: the connection was lost since the last end; take over")
         producer.begin_transaction()
         for record in records:
             producer.produce(
@@ -116,3 +127,7 @@ class GuardedWriter(LawfulWriter):
         took_ms = (time.monotonic() - began) * 1000
         if took_ms > GUARD_MS:
             raise UnclearEnd(f"{self._name()}: took {took_ms:.0f} ms, the guard is {GUARD_MS} ms; take over")
+
+
+def _destroy(last_reference: list[Producer]) -> None:
+    last_reference.pop().purge()

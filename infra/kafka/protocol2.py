@@ -1,7 +1,7 @@
 """Decided events -> the tape through a small transactional producer of our own: the first arm of the port.
 
-It speaks Kafka's second transaction protocol: one Produce that adds its partition by itself, one EndTxn that answers with
-the next epoch. A late copy of either carries an old epoch and is refused. No thread, no background retry, no timer: a
+It speaks Kafka's second transaction protocol: a Produce adds its partition by itself, an EndTxn answers with the next
+epoch. A late copy of either carries an old epoch and is refused. No thread, no retry in the background, no timer: a
 request is sent once and its answer is the end of it.
 """
 
@@ -10,9 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.kafka import codes
+from infra.kafka import codes, fence
 from infra.kafka.cluster import REQUEST_MS_MAX, Cluster, NoAnswer
-from infra.kafka.fence import fence_all, wait_until_quiet
 from infra.kafka.protocol2_wire import CommitTxn, Produce, produce_outcome, record_batch
 from infra.kafka.records import Outgoing
 from infra.kafka.writer import Fenced, LawfulWriter, UnclearEnd
@@ -30,9 +29,8 @@ class Protocol2Writer(LawfulWriter):
         self._epochs: dict[str, tuple[int, int]] = {}
 
     async def _take_over(self) -> None:
-        self._cluster.forget()
-        self._epochs = dict(zip(self._ids, await fence_all(self._cluster, self._ids), strict=True))
-        await wait_until_quiet(self._cluster, self._topic, self._partition)
+        self._epochs = await fence.take(self._cluster, self._topic, self._partition, self._ids)
+        self._cluster.hold()
 
     async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
         """CONCURRENT_TRANSACTIONS is the one answer after which we send again: it says that nothing was appended."""
@@ -65,7 +63,7 @@ class Protocol2Writer(LawfulWriter):
         await self._cluster.close()
 
     def _judge(self, step: str, code: int, message: str) -> None:
-        """Good, fenced or unclear. A leader or coordinator that moved is unclear too: a take-over looks them up anew."""
+        """Good, fenced or unclear. A leader or coordinator that moved is unclear too: a take-over looks anew."""
         if code in codes.FENCED:
             raise Fenced(f"{self._name()}: {step}: Kafka error {code}; a later owner is at work, end this process")
         if code != codes.NONE:

@@ -148,7 +148,7 @@ class CommitTxn(Request[EndTxnRequestV5]):  # type: ignore[misc]
 
 
 def record_batch(records: Sequence[Outgoing], producer_id: int, epoch: int) -> bytes:
-    """All records as ONE transactional batch, stamped with the time of now. Its sequence is 0: each epoch counts anew."""
+    """All records as ONE transactional batch, stamped with the time of now; its sequence is 0, as in each new epoch."""
     room = 1 << 30  # The builder's own limit never bites: the size of a batch was judged before.
     builder = DefaultRecordBatchBuilder(MAGIC, NO_COMPRESSION, 1, producer_id, epoch, 0, room)
     for offset, record in enumerate(records):

@@ -1,0 +1,169 @@
+"""A transaction that its partition holds open though its coordinator has closed it -> aborted, once its id is fenced.
+
+Kafka leaves one behind when it stops in order with an end half done: the coordinator finds no leader, takes the marker
+as written, and every read_committed reader waits at that place for ever. Kafka's own remedy is `kafka-transactions.sh
+abort`; here the owner does the same at take-over. Nobody was answered from such a batch, for nobody has read it.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import structlog
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+from infra.kafka.cluster import Cluster, NoAnswer
+
+NO_TAGS: dict[int, bytes] = {}
+LOG = structlog.get_logger(__name__)
+
+
+class _DescribeProducersResponse(Response):  # type: ignore[misc]  # aiokafka brings no types. So with the others.
+    API_KEY = 61
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("error_message", CompactString("utf-8")),
+                        (
+                            "producers",
+                            CompactArray(
+                                ("producer_id", Int64),
+                                ("producer_epoch", Int32),
+                                ("last_sequence", Int32),
+                                ("last_timestamp", Int64),
+                                ("coordinator_epoch", Int32),
+                                ("transaction_start", Int64),
+                                ("tags", TaggedFields),
+                            ),
+                        ),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _DescribeProducersRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 61
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _DescribeProducersResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _WriteMarkersResponse(Response):  # type: ignore[misc]
+    API_KEY = 27
+    API_VERSION = 1
+    SCHEMA = Schema(
+        (
+            "markers",
+            CompactArray(
+                ("producer_id", Int64),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString("utf-8")),
+                        (
+                            "partitions",
+                            CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)),
+                        ),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _WriteMarkersRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 27
+    API_VERSION = 1
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _WriteMarkersResponse
+    SCHEMA = Schema(
+        (
+            "markers",
+            CompactArray(
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                ("committed", Boolean),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+                    ),
+                ),
+                ("coordinator_epoch", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _DescribeProducers(Request[_DescribeProducersRequest]):  # type: ignore[misc]
+    API_KEY = 61
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._fields = ([(topic, [partition], NO_TAGS)], NO_TAGS)
+
+    def build(self, request_struct_class: type[_DescribeProducersRequest]) -> _DescribeProducersRequest:
+        return request_struct_class(*self._fields)
+
+
+class _AbortMarker(Request[_WriteMarkersRequest]):  # type: ignore[misc]
+    API_KEY = 27
+
+    def __init__(self, topic: str, partition: int, producer: Any) -> None:
+        producer_id, producer_epoch, _, _, coordinator_epoch, *_ = producer
+        topics = [(topic, [partition], NO_TAGS)]
+        marker = (producer_id, producer_epoch, False, topics, max(coordinator_epoch, 0), NO_TAGS)
+        self._fields = ([marker], NO_TAGS)
+
+    def build(self, request_struct_class: type[_WriteMarkersRequest]) -> _WriteMarkersRequest:
+        return request_struct_class(*self._fields)
+
+
+async def abort_hanging(cluster: Cluster, topic: str, partition: int, producer_ids: Collection[int]) -> None:
+    """Abort what these producers, all of them fenced, still hold open; a stranger's transaction is left alone."""
+    answer = await cluster.ask_leader(topic, partition, _DescribeProducers(topic, partition))
+    ((_, partitions, _),) = answer.topics
+    ((_, code, _, producers, _),) = partitions
+    if code:
+        raise NoAnswer(f"{topic}[{partition}]: its producers were not told: Kafka error {code}")
+    for producer in producers:
+        producer_id, _, _, _, _, start, _ = producer
+        if start >= 0 and producer_id in producer_ids:
+            LOG.warning("hanging transaction aborted", topic=topic, partition=partition, offset=start)
+            await cluster.ask_leader(topic, partition, _AbortMarker(topic, partition, producer))
