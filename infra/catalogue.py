@@ -1,6 +1,15 @@
 """Which topics there are: derived from the rows of `contexts.py`, created before anything runs, drift refused."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
+
+from infra.kafka.topics import TopicSpec
+from infra.settings import COMMAND_BYTES_MAX, PARTITIONS
+
+DAY_MS = 86_400_000
+COMMAND_DAYS = 7
+DEAD_LETTER_DAYS = 30
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -10,3 +19,30 @@ class Feed(msgspec.Struct, frozen=True):
     message: type
     days: int | None = None
     is_flushed: bool = True
+
+
+def deciding(context: str) -> Iterator[TopicSpec]:
+    """The topics of a context that decides: commands in, events out, its dead letters and its snapshots."""
+    yield TopicSpec(
+        name=f"{context}.commands",
+        partitions=PARTITIONS,
+        retention_ms=COMMAND_DAYS * DAY_MS,
+        max_message_bytes=COMMAND_BYTES_MAX,
+    )
+    yield TopicSpec(name=f"{context}.events", partitions=PARTITIONS)
+    yield TopicSpec(name=f"{context}.snapshots", partitions=PARTITIONS, cleanup="compact")
+    yield dead_letters(f"{context}.commands")
+
+
+def fed(context: str, feeds: Iterable[Feed]) -> Iterator[TopicSpec]:
+    """The feeds of a context, and the dead letters of each."""
+    for feed in feeds:
+        retention = {} if feed.days is None else {"retention_ms": feed.days * DAY_MS}
+        name = f"{context}.{feed.name}"
+        yield TopicSpec(name=name, partitions=PARTITIONS, flush_each=feed.is_flushed, **retention)
+        yield dead_letters(name)
+
+
+def dead_letters(topic: str) -> TopicSpec:
+    """Where the unusable records of a topic go."""
+    return TopicSpec(name=f"{topic}.dead", partitions=PARTITIONS, retention_ms=DEAD_LETTER_DAYS * DAY_MS)

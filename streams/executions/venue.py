@@ -179,8 +179,8 @@ async def _talk(
     conversation: Conversation, follower: Follower, socket: aiohttp.ClientWebSocketResponse, stop: asyncio.Event
 ) -> None:
     await socket.send_json({"type": "resume", "after": conversation.seen})
-    for text in conversation.unanswered():
-        await socket.send_str(text)
+    for unanswered in conversation.unanswered():
+        await socket.send_str(unanswered)
     hearing = asyncio.create_task(_hear(conversation, socket))
     committing = asyncio.create_task(_commit(conversation))
     try:
