@@ -22,7 +22,17 @@ from domain.orders.events import OrderEvent
 from domain.risk.commands import RiskCommand
 from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
-from infra.catalogue import Feed
+from infra.catalogue import Feed, deciding, fed
+from infra.kafka.topics import TopicSpec
+from streams.accounts.opening import opening
+from streams.accounts.transfers import transfers
+from streams.effects import Effect
+from streams.executions.interpret import interpret
+from streams.executions.venue import venue
+from streams.market_data.feed import feed
+from streams.partition import Deciding
+from streams.risk.halts import halts
+from streams.sagas import Saga
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +44,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[type, ...] = ()
     events: tuple[type, ...] = ()
     feeds: tuple[Feed, ...] = ()
+    sagas: tuple[Saga, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
 
 CONTEXTS = (
@@ -49,11 +61,13 @@ CONTEXTS = (
         name="executions",
         key="account_id",
         feeds=(Feed("messages", VenueMessage),),
+        effects=(venue, interpret),
     ),
     Context(
         name="market_data",
         key="symbol",
         feeds=(Feed("quotes", Quote, days=7, is_flushed=False), Feed("marks", Mark)),
+        effects=(feed,),
     ),
     # Custody
     Context(
@@ -62,6 +76,7 @@ CONTEXTS = (
         decider=accounts,
         commands=get_args(AccountCommand),
         events=get_args(AccountEvent),
+        sagas=(opening, transfers),
     ),
     # Oversight
     Context(
@@ -70,6 +85,7 @@ CONTEXTS = (
         decider=risk,
         commands=get_args(RiskCommand),
         events=get_args(RiskEvent),
+        sagas=(halts,),
     ),
     Context(name="audit", key="partition"),
 )
@@ -93,3 +109,18 @@ def subjects() -> dict[type, tuple[str, ...]]:
         found |= dict.fromkeys(context.events, (f"{context.name}.events",))
         found |= {feed.message: (f"{context.name}.{feed.name}",) for feed in context.feeds}
     return found
+
+
+def topics() -> Iterator[TopicSpec]:
+    """Every topic of the system, as it must be."""
+    for context in CONTEXTS:
+        if context.decider is not None:
+            yield from deciding(context.name)
+        yield from fed(context.name, context.feeds)
+
+
+def deciders() -> list[Deciding]:
+    """The contexts that decide."""
+    return [
+        Deciding(context.name, context.decider, context.commands) for context in CONTEXTS if context.decider is not None
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from infra.kafka.topics import TopicSpec
+from infra.kafka.topics import FOREVER_MS, TopicSpec
 from infra.settings import COMMAND_BYTES_MAX, PARTITIONS
 
 DAY_MS = 86_400_000
@@ -37,9 +37,9 @@ def deciding(context: str) -> Iterator[TopicSpec]:
 def fed(context: str, feeds: Iterable[Feed]) -> Iterator[TopicSpec]:
     """The feeds of a context, and the dead letters of each."""
     for feed in feeds:
-        retention = {} if feed.days is None else {"retention_ms": feed.days * DAY_MS}
+        retention_ms = FOREVER_MS if feed.days is None else feed.days * DAY_MS
         name = f"{context}.{feed.name}"
-        yield TopicSpec(name=name, partitions=PARTITIONS, flush_each=feed.is_flushed, **retention)
+        yield TopicSpec(name=name, partitions=PARTITIONS, flush_each=feed.is_flushed, retention_ms=retention_ms)
         yield dead_letters(name)
 
 

@@ -1,0 +1,120 @@
+"""Starts any process of the system; the only importer of `contexts.py`: the table on one side, the hosts on the other.
+
+`./tapeline run NAME` is a process, `./tapeline prepare` makes topics, tables and keys, everything else is for people.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import typer
+import uvloop
+
+import contexts
+from infra import telemetry
+from infra.avro import contracts
+from infra.avro.codec import Codec
+from infra.clock import wall
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.groups import Groups
+from infra.kafka.guarded import GuardedWriter
+from infra.kafka.protocol2 import Protocol2Writer
+from infra.kafka.reader import Reader
+from infra.kafka.sender import Sender
+from infra.kafka.topics import declare
+from infra.kafka.writer import TapeWriter
+from infra.settings import PARTITIONS, settings
+from streams.deciders import Deciders, Owner
+from streams.effects import Effects, Tools
+from streams.following import Follower
+from streams.sagas import Sagas
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+schemas = typer.Typer(no_args_is_help=True, help="The contracts of all messages.")
+app.add_typer(schemas, name="schemas")
+
+Process = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def reader(name: str) -> Reader:
+    """A reader of the tape."""
+    return Reader(settings().kafka, name)
+
+
+def writer(topic: str, partition: int) -> TapeWriter:
+    """A transactional writer of one partition, of the arm that the settings name."""
+    if settings().writer == "guarded":
+        return GuardedWriter(settings().kafka, topic, partition)
+    return Protocol2Writer(settings().kafka, topic, partition)
+
+
+async def deciders(stop: asyncio.Event) -> None:
+    """Own every partition of every context that decides."""
+    codec, sender = Codec(contexts.messages()), Sender(settings().kafka, "deciders")
+    owners = [
+        Owner(deciding, number, codec, wall, writer) for deciding in contexts.deciders() for number in range(PARTITIONS)
+    ]
+    host = Deciders(owners, reader("deciders-commands"), DeadLetters(sender))
+    await telemetry.serve_probes(settings().metrics_port, host.ready)
+    await host.run("deciders", reader, stop)
+    for owner in owners:
+        await owner.close()
+    await sender.close()
+
+
+async def sagas(stop: asyncio.Event) -> None:
+    """Carry processes across aggregates."""
+    codec, groups, sender = Codec(contexts.messages()), Groups(settings().kafka), Sender(settings().kafka, "sagas")
+    every = [saga for context in contexts.CONTEXTS for saga in context.sagas]
+    follower = Follower("sagas", Sagas.topics(every), reader("sagas"), groups, codec)
+    host = Sagas(every, follower, sender, codec)
+    await telemetry.serve_probes(settings().metrics_port, host.ready)
+    await host.run(stop)
+    await sender.close()
+
+
+async def effects(stop: asyncio.Event) -> None:
+    """Talk to the outside."""
+    codec, sender = Codec(contexts.messages()), Sender(settings().kafka, "effects")
+    tools = Tools(settings(), codec, wall, sender, Groups(settings().kafka), DeadLetters(sender), reader)
+    host = Effects([effect for context in contexts.CONTEXTS for effect in context.effects], tools)
+    await telemetry.serve_probes(settings().metrics_port, host.ready)
+    await host.run(stop)
+    await sender.close()
+
+
+PROCESSES: dict[str, Process] = {"deciders": deciders, "sagas": sagas, "effects": effects}
+
+
+@app.command()
+def run(name: str) -> None:
+    """Run one process until it is told to stop."""
+    if name not in PROCESSES:
+        raise typer.BadParameter(f"{name!r} is no process; there are {', '.join(PROCESSES)}")
+    telemetry.configure(name, settings().log_level)
+    uvloop.run(_until_told(PROCESSES[name]))
+
+
+@app.command()
+def prepare() -> None:
+    """Make what must be there before any process starts: topics, tables, keys. What is there and differs is refused."""
+    declare(settings().kafka, contexts.topics(), settings().replication)
+
+
+@schemas.command()
+def lock() -> None:
+    """Give every new or changed contract its id in schemas/ids.lock; ids that exist never change."""
+    for entry in contracts.publish(contexts.subjects()):
+        typer.echo(f"{entry.id:4} {entry.name} version {entry.version}")
+
+
+async def _until_told(process: Process) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await process(stop)
+
+
+if __name__ == "__main__":
+    app()
