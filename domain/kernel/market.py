@@ -1,5 +1,6 @@
 """The market as somebody saw it: what an order carries so that its decision can be made again from the tape."""
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -27,3 +28,11 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: Micros
     phase: Phase
     price: Price
+
+    @property
+    def session_date(self) -> str:
+        """The day of the session, 2012-03-05: the sessions of the markets we trade lie within one day of UTC."""
+        return (_EPOCH + timedelta(microseconds=self.market_time)).date().isoformat()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

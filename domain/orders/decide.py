@@ -80,7 +80,7 @@ def cancel(book: Book, command: c.CancelOrder) -> OrderEvent:
         return OrderRefused(order_id=command.order_id, reason=_absent(book, command.order_id))
     if order.cancelling:
         return OrderRefused(order_id=command.order_id, reason=Refusal.CANCEL_PENDING)
-    return e.CancelRequested(order_id=command.order_id, order_version=order.version_newest)
+    return e.CancelRequested(order_id=command.order_id, order_version=order.version_awaited)
 
 
 def replace(book: Book, command: c.ReplaceOrder) -> OrderEvent:
@@ -95,7 +95,7 @@ def replace(book: Book, command: c.ReplaceOrder) -> OrderEvent:
     version = order.version_newest + 1
     wanted = msgspec.structs.replace(order, replacement=Replacement(version, command.quantity, command.limit_price))
     reserved = max(order.reserved, needed(wanted))
-    more_shares = Quantity(max(0, command.quantity - order.quantity))
+    more_shares = Quantity(max(0, wanted.unfilled_most - order.unfilled))
     reason = reason or _unaffordable(book, order.side, order.symbol, more_shares, Money(reserved - order.reserved))
     if reason is not None:
         return OrderRefused(order_id=command.order_id, reason=reason)
@@ -127,9 +127,9 @@ def _absent(book: Book, order_id: OrderId) -> Refusal:
 def _malformed(command: c.PlaceOrder) -> Refusal | None:
     if command.quantity <= 0:
         return Refusal.QUANTITY
-    if (command.kind is Kind.LIMIT) != (command.limit_price is not None and command.limit_price > 0):
-        return Refusal.LIMIT_PRICE
-    return None
+    if command.kind is Kind.MARKET:
+        return None if command.limit_price is None else Refusal.LIMIT_PRICE
+    return Refusal.LIMIT_PRICE if command.limit_price is None or command.limit_price <= 0 else None
 
 
 def _not_replaceable(order: Working, command: c.ReplaceOrder) -> Refusal | None:
@@ -162,9 +162,10 @@ def _beyond_limits(book: Book, value: Money) -> Refusal | None:
 
 
 def _unaffordable(book: Book, side: Side, symbol: Symbol, quantity: Quantity, reserved: Money) -> Refusal | None:
+    # A replace that asks for nothing more is allowed in an overdrawn book too.
     if side is Side.BUY:
-        return Refusal.BUYING_POWER if reserved > book.free_cash else None
-    return Refusal.HOLDINGS if quantity > book.free_holding(symbol) else None
+        return Refusal.BUYING_POWER if reserved > max(0, book.free_cash) else None
+    return Refusal.HOLDINGS if quantity > max(0, book.free_holding(symbol)) else None
 
 
 def _reservation(command: c.PlaceOrder) -> Money:

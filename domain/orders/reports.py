@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 
 from domain.kernel.ids import OrderId
-from domain.kernel.money import Money, Quantity, notional
+from domain.kernel.money import AMOUNT_MAX, Money, Quantity, notional
 from domain.orders import commands as c
 from domain.orders import events as e
 from domain.orders.commands import VenueReport as Report
@@ -31,6 +31,8 @@ def report(book: Book, command: Report) -> OrderEvent:
                 return OrderRefused(order_id=command.order_id, reason=Refusal.ALREADY_ACCEPTED)
             return e.OrderAccepted(order_id=command.order_id, venue_order_id=command.venue_order_id)
         case c.RecordRejection():
+            if order.is_known_to_venue:
+                return OrderRefused(order_id=command.order_id, reason=Refusal.ALREADY_ACCEPTED)
             return e.OrderRejected(order_id=command.order_id, reason=command.reason, released=order.reserved)
         case c.RecordCancel():
             return e.OrderCancelled(order_id=command.order_id, unfilled=order.unfilled, released=order.reserved)
@@ -51,6 +53,9 @@ def report(book: Book, command: Report) -> OrderEvent:
 def _execution(book: Book, command: c.RecordExecution) -> OrderEvent:
     if command.execution_id in book.executions:
         return OrderRefused(order_id=command.order_id, reason=Refusal.DUPLICATE_EXECUTION)
+    reason = _impossible(book, command)
+    if reason is not None:
+        return OrderRefused(order_id=command.order_id, reason=reason)
     order = book.working.get(command.order_id)
     unfilled, released = Quantity(0), Money(0)
     if order is not None:
@@ -72,12 +77,23 @@ def _execution(book: Book, command: c.RecordExecution) -> OrderEvent:
     )
 
 
+def _impossible(book: Book, command: c.RecordExecution) -> Refusal | None:
+    """No market has seen such an execution, and no book and no record could hold it."""
+    if command.quantity <= 0:
+        return Refusal.QUANTITY
+    if command.price <= 0:
+        return Refusal.AMOUNT
+    amount = notional(command.quantity, command.price)
+    held = book.holdings.get(command.symbol, Quantity(0))
+    beyond = abs(book.cash) + amount > AMOUNT_MAX or abs(held) + command.quantity > AMOUNT_MAX
+    return Refusal.AMOUNT if beyond else None
+
+
 def _replaced(order: Working, command: c.RecordReplace) -> OrderEvent:
     wanted = order.replacement
     if wanted is None or wanted.version != command.order_version:
         return OrderRefused(order_id=command.order_id, reason=Refusal.NOT_PENDING)
-    filled = order.quantity - order.unfilled
-    unfilled = Quantity(max(0, wanted.quantity - filled))
+    unfilled = order.unfilled_wanted
     new_terms = msgspec.structs.replace(
         order,
         quantity=wanted.quantity,

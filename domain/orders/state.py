@@ -2,16 +2,16 @@
 
 The life of an order, as the book sees it (columns are events, a dash means the event is kept but changes nothing):
 
-    state         | CancelRequested | ReplaceRequested | OrderFilled       | OrderReplaced | Cancelled, Expired, Rejected
-    unknown       | -               | -                | closed (late)     | -             | -
-    working       | cancelling      | replacing        | working or closed | -             | closed
-    cancelling    | -               | -                | cancelling/closed | cancelling    | closed
-    replacing     | cancelling too  | -                | replacing/closed  | working       | closed
-    closed        | -               | -                | closed (late)     | -             | -
+    state      | CancelRequested | ReplaceRequested | OrderFilled       | OrderReplaced | Cancelled, Expired, Rejected
+    unknown    | -               | -                | closed (late)     | -             | -
+    working    | cancelling      | replacing        | working or closed | -             | closed
+    cancelling | -               | -                | cancelling/closed | cancelling    | closed
+    replacing  | cancelling too  | -                | replacing/closed  | working       | closed
+    closed     | -               | -                | closed (late)     | -             | -
 
-DayEnded closes the day orders it names. CancelRejected takes `cancelling` away again, ReplaceRejected takes `replacing` away. A fill that comes after the end is
-`late`: venues race our cancels, and shares that changed hands are kept whatever we thought. Only `decide` refuses;
-`evolve` believes the tape.
+DayEnded closes the day orders it names. CancelRejected takes `cancelling` away again, ReplaceRejected `replacing`. A
+fill that comes after the end is `late`: venues race our cancels, and shares that changed hands are kept whatever we
+thought. Only `decide` refuses; `evolve` believes the tape.
 """
 
 from typing import assert_never
@@ -34,7 +34,11 @@ class Replacement(msgspec.Struct, frozen=True):
 
 
 class Working(msgspec.Struct, frozen=True, kw_only=True):
-    """An order at the venue. `reserve_price` is what a share of a purchase may cost at most (zero for a sale)."""
+    """An order at the venue, placed in the session of `session_date`.
+
+    `reserve_price` is what a share of a purchase may cost at most (zero for a sale). `version` is the one that the
+    venue works, `version_newest` the last that it was asked for, so that no version is ever used twice.
+    """
 
     symbol: Symbol
     side: Side
@@ -49,6 +53,29 @@ class Working(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool = False
     cancelling: bool = False
     replacement: Replacement | None = None
+    session_date: str = ""
+
+    @property
+    def is_known_to_venue(self) -> bool:
+        """The venue took the order, filled a part of it or changed its terms: it can no longer reject it."""
+        return self.accepted or self.unfilled < self.quantity or self.version > 1
+
+    @property
+    def version_awaited(self) -> int:
+        """The version that the venue will work once it has read everything we sent."""
+        return self.version if self.replacement is None else self.replacement.version
+
+    @property
+    def unfilled_wanted(self) -> Quantity:
+        """What would be unfilled under the terms that the venue was asked for."""
+        if self.replacement is None:
+            return self.unfilled
+        return Quantity(max(0, self.replacement.quantity - (self.quantity - self.unfilled)))
+
+    @property
+    def unfilled_most(self) -> Quantity:
+        """Shares that may still change hands, whichever terms the venue works."""
+        return max(self.unfilled, self.unfilled_wanted)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,20 +115,26 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     def free_holding(self, symbol: Symbol) -> Quantity:
         """Shares that no working sale has promised yet."""
-        promised = sum(o.unfilled for o in self.working.values() if o.symbol == symbol and o.side is Side.SELL)
+        promised = sum(o.unfilled_most for o in self.working.values() if o.symbol == symbol and o.side is Side.SELL)
         return Quantity(self.holdings.get(symbol, 0) - promised)
 
 
 def needed(order: Working) -> Money:
-    """What must stay reserved for the rest of this order: the dearer of its terms and of those it asked for."""
+    """What must stay reserved for the rest of this order: the larger of its terms and of those it asked for.
+
+    The venue may fill the old terms up to the last share before it takes the new ones. So each share that both terms
+    have is reserved at the dearer price, and the shares that only the new terms have come on top.
+    """
     if order.side is Side.SELL:
         return Money(0)
-    keep = notional_at_most(order.unfilled, order.reserve_price)
+    old = notional_at_most(order.unfilled, order.reserve_price)
     if order.replacement is None:
-        return keep
-    filled = order.quantity - order.unfilled
-    wanted = Quantity(max(0, order.replacement.quantity - filled))
-    return max(keep, notional_at_most(wanted, order.replacement.limit_price))
+        return old
+    shared = min(order.unfilled, order.unfilled_wanted)
+    added = Quantity(order.unfilled_wanted - shared)
+    limit = order.replacement.limit_price
+    new = notional_at_most(shared, max(order.reserve_price, limit)) + notional_at_most(added, limit)
+    return Money(max(old, new))
 
 
 def evolve(book: Book, event: e.OrderEvent) -> Book:
@@ -198,6 +231,7 @@ def _placed(book: Book, event: e.OrderPlaced) -> Book:
         unfilled=event.quantity,
         reserve_price=reserve_price,
         reserved=event.reserved,
+        session_date=event.market.session_date,
     )
     return msgspec.structs.replace(
         book, reserved=Money(book.reserved + event.reserved), working=book.working.set(event.order_id, order)
@@ -212,7 +246,9 @@ def dearest_price(reserved: Money, quantity: Quantity) -> Price:
 def _filled(book: Book, event: e.OrderFilled) -> Book:
     sign = 1 if event.side is Side.BUY else -1
     held = Quantity(book.holdings.get(event.symbol, Quantity(0)) + sign * event.quantity)
-    holdings = book.holdings.set(event.symbol, held) if held else book.holdings.delete(event.symbol)
+    holdings = book.holdings.set(event.symbol, held)
+    if not held:
+        holdings = holdings.delete(event.symbol)
     book = msgspec.structs.replace(
         book,
         cash=Money(book.cash - sign * event.amount),

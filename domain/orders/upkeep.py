@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from domain.kernel.money import Money
+from domain.kernel.money import AMOUNT_MAX, Money
 from domain.orders import commands as c
 from domain.orders import events as e
 from domain.orders.commands import SagaCommand as Upkeep
@@ -10,13 +10,16 @@ from domain.orders.commands import TimeInForce
 from domain.orders.events import BookRefused, ExpiredOrder, OrderEvent, Refusal
 from domain.orders.state import Book
 
-SAGA = ("saga:", "agent:")
-"""Actors that may send these commands: our own sagas and agents."""
+SAGA = "saga:"
+"""Actors that may send these commands: our own sagas."""
+AGENT = "agent:"
+"""Actors that watch the tape; one of them sees the close and may end the day."""
 
 
 def keep(book: Book, command: Upkeep) -> OrderEvent:
     """The event that follows, or the refusal when the command is not a saga's or changes nothing."""
-    if not command.actor.startswith(SAGA):
+    allowed = (SAGA, AGENT) if isinstance(command, c.EndDay) else SAGA
+    if not command.actor.startswith(allowed):
         return BookRefused(reference=reference(command), reason=Refusal.FORBIDDEN_ACTOR)
     if not book.is_open and not isinstance(command, c.OpenTrading):
         return BookRefused(reference=reference(command), reason=Refusal.NOT_OPEN)
@@ -52,12 +55,16 @@ def _transfer(
         case c.CreditCash():
             if command.deposit_id in book.deposits:
                 return BookRefused(reference=command.deposit_id, reason=Refusal.DUPLICATE_TRANSFER)
+            if command.amount <= 0 or book.cash + command.amount > AMOUNT_MAX:
+                return BookRefused(reference=command.deposit_id, reason=Refusal.AMOUNT)
             return e.CashCredited(
                 deposit_id=command.deposit_id, amount=command.amount, cash=Money(book.cash + command.amount)
             )
         case c.ReserveCash():
             if command.withdrawal_id in book.withdrawals:
                 return BookRefused(reference=command.withdrawal_id, reason=Refusal.DUPLICATE_TRANSFER)
+            if command.amount <= 0:
+                return BookRefused(reference=command.withdrawal_id, reason=Refusal.AMOUNT)
             if command.amount > book.free_cash:
                 return BookRefused(reference=command.withdrawal_id, reason=Refusal.BUYING_POWER)
             return e.CashReserved(withdrawal_id=command.withdrawal_id, amount=command.amount)
@@ -74,10 +81,11 @@ def _transfer(
 
 
 def _end_day(book: Book, command: c.EndDay) -> OrderEvent:
+    # The word of a close may come late, when orders of the next session work already; those are not its business.
     expired = tuple(
         ExpiredOrder(order_id=order_id, unfilled=order.unfilled, released=order.reserved)
         for order_id, order in sorted(book.working.items())
-        if order.time_in_force is TimeInForce.DAY
+        if order.time_in_force is TimeInForce.DAY and order.session_date <= command.session_date
     )
     if not expired:
         return BookRefused(reference=command.session_date, reason=Refusal.NOTHING_TO_END)
