@@ -6,12 +6,13 @@ its owner was told or read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, Producer
 
+from deploy.local.kafka import LocalKafka
 from infra.kafka.cluster import READ_COMMITTED, READ_UNCOMMITTED, Cluster
 from infra.kafka.guarded import GuardedWriter
 from infra.kafka.protocol2 import Protocol2Writer
@@ -27,12 +28,6 @@ ARMS: dict[str, type[Protocol2Writer | GuardedWriter]] = {"own": Protocol2Writer
 KINDS = {"produce": PRODUCE, "end": END_TXN}
 REFUSALS = {47, 48, 90}
 """INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, PRODUCER_FENCED."""
-
-
-@pytest.fixture
-async def proxy(kafka: Any) -> AsyncIterator[GhostProxy]:
-    async with GhostProxy(kafka.ghost_port, kafka.ghost_listen_port) as proxy:
-        yield proxy
 
 
 async def visible(bootstrap: str, topic: str) -> list[str]:
@@ -92,7 +87,7 @@ class Owner:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("arm", ARMS)
 async def test_no_ghost_loses_doubles_or_invents_an_event(
-    arm: str, kind: str, kafka: Any, fresh_topic: Callable[..., str], proxy: GhostProxy
+    arm: str, kind: str, kafka: LocalKafka, fresh_topic: Callable[..., str], proxy: GhostProxy
 ) -> None:
     topic = fresh_topic(1)
     writer = ARMS[arm](proxy.bootstrap, topic, 0)
@@ -114,7 +109,7 @@ async def test_no_ghost_loses_doubles_or_invents_an_event(
 
 
 async def test_the_textbook_loop_shows_an_event_that_it_never_committed(
-    kafka: Any, fresh_topic: Callable[..., str], proxy: GhostProxy
+    kafka: LocalKafka, fresh_topic: Callable[..., str], proxy: GhostProxy
 ) -> None:
     """The control: the same ghost against a client that retries an end in silence, so that the test above can fail."""
     topic = fresh_topic(1)
