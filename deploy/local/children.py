@@ -87,7 +87,17 @@ def _end(child: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.Error):
             one.kill()
     child.wait()
-    psutil.wait_procs(family, timeout=KILLED_LIMIT_S)
+    end = time.monotonic() + KILLED_LIMIT_S
+    while any(map(_runs, family)) and time.monotonic() < end:
+        time.sleep(STEP_S)
+
+
+def _runs(one: psutil.Process) -> bool:
+    """A zombie has ended: its adopter may take its time to look."""
+    try:
+        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def owns(pid: int, port: int) -> bool:

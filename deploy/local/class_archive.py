@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.local import children, folders, java, kafka_files, kafka_probe, ports
+from deploy.local import children, folders, jars, java, kafka_files, kafka_probe, ports
 
 TRAINING_LIMIT_S = 90.0
 """Longest training run; it takes about eight seconds and is then never made again."""
@@ -59,9 +59,8 @@ def _train(machine: java.Java, libraries: tuple[Path, ...], archive: Path) -> No
         child = children.spawn([*base, _make(machine, made), *rest, "kafka.Kafka", str(config)], log=log)
         try:
             children.await_ready(
-                child, lambda: kafka_probe.brokers(client) > 0, name="Kafka", log=log, limit_s=TRAINING_LIMIT_S
+                child, lambda: kafka_probe.is_warm(client), name="Kafka", log=log, limit_s=TRAINING_LIMIT_S
             )
-            kafka_probe.warm_up(client, limit_s=TRAINING_LIMIT_S)
             children.stop(child, limit_s=TRAINING_LIMIT_S)
         finally:
             children.kill(child)
@@ -85,3 +84,7 @@ def _alone(archive: Path) -> Iterator[None]:
     with archive.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    print(" ".join(flag(java.find(), jars.ensure())) or "this Java cannot make an archive: starts are slower")

@@ -38,6 +38,7 @@ class LocalKafka:
     """One broker, child of this process; start it from a thread that lives as long as it should."""
 
     name = "kafka"
+    start_limit_s = START_LIMIT_S
 
     def __init__(  # noqa: PLR0913  what a broker is, one named argument each
         self,
@@ -79,7 +80,18 @@ class LocalKafka:
         return self.pid is not None
 
     def start(self) -> "LocalKafka":
-        """Start it and wait until it answers, its listener is its own, and its coordinators are warm."""
+        """Start it and wait until it is ready."""
+        try:
+            self.launch()
+            if self._child is not None:
+                children.await_ready(self._child, self.is_ready, name="Kafka", log=self.log, limit_s=self.start_limit_s)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def launch(self) -> None:
+        """Start it and come back; only a new folder is waited for, a second."""
         machine, libraries = java.find(), jars.ensure()
         archive = class_archive.flag(machine, libraries)
         self._refuse_taken_port()
@@ -88,13 +100,11 @@ class LocalKafka:
             self._format(config, machine, libraries, archive)
         argv = [*self._java(machine, libraries, archive), "kafka.Kafka", str(config)]
         self._child = children.spawn(argv, log=self.log, env=_environment())
-        try:
-            children.await_ready(self._child, self._answers, name="Kafka", log=self.log, limit_s=START_LIMIT_S)
-            kafka_probe.warm_up(self.port, limit_s=START_LIMIT_S)
-        except BaseException:
-            self.kill()
-            raise
-        return self
+
+    def is_ready(self) -> bool:
+        """It answers, its coordinators are up, and it is our child: another broker on the port would answer too."""
+        pid = self.pid
+        return pid is not None and self._answers() and children.owns(pid, self.port)
 
     def stop(self) -> None:
         """End it in order, or after a limit not in order; the port is free afterwards."""
@@ -123,9 +133,7 @@ class LocalKafka:
         return ran.stdout
 
     def _answers(self) -> bool:
-        """Ready, and by our own child: another broker on the port would answer as well."""
-        pid = self.pid
-        return pid is not None and kafka_probe.brokers(self.port) > 0 and children.owns(pid, self.port)
+        return kafka_probe.brokers(self.port) > 0 and kafka_probe.is_warm(self.port)
 
     def _java(self, machine: java.Java, libraries: tuple[Path, ...], archive: list[str]) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"

@@ -36,6 +36,14 @@ def one() -> int:
     return free(1)[0]
 
 
+def preferred(port: int | None) -> int:
+    """This port if nobody has it, else another."""
+    if port and port not in _given and is_free(port):
+        _given.add(port)
+        return port
+    return one()
+
+
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could bind it; connections that linger do not count, as every server sets SO_REUSEADDR."""
     with socket.socket() as probe:

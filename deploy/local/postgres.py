@@ -31,6 +31,7 @@ class LocalPostgres:
     """One server, child of this process; start it from a thread that lives as long as it should."""
 
     name = "postgres"
+    start_limit_s = START_LIMIT_S
 
     def __init__(
         self, folder: Path, *, port: int | None = None, source: Source | None = None, log: Path | None = None
@@ -71,8 +72,21 @@ class LocalPostgres:
 
     def start(self) -> "LocalPostgres":
         """Make the data folder on first use, start the server, wait until it takes connections."""
+        try:
+            self.launch()
+            if self._child is not None:
+                children.await_ready(
+                    self._child, self.is_ready, name="PostgreSQL", log=self.log, limit_s=self.start_limit_s
+                )
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def launch(self) -> None:
+        """Start it and come back; only a new data folder is waited for, half a second."""
         if self.is_external:
-            return self
+            return
         binaries = postgres_binaries.find(self._source)
         user = unprivileged.user()
         programs = unprivileged.reachable_copy(binaries.folder, "postgres", user)
@@ -84,12 +98,16 @@ class LocalPostgres:
         argv = [str(programs / "postgres"), "-D", str(data), "-p", str(self._port), *_options()]
         # The server takes SIGINT as "fast": sessions end, nothing is lost. SIGTERM would wait for every client.
         self._child = children.spawn(argv, log=self.log, user=user, env=_environment(), cwd=data, death_signal=_FAST)
+
+    def is_ready(self) -> bool:
+        """The server writes its own pid and `ready` into its data folder: no other server can answer for it."""
+        if self.is_external:
+            return True
         try:
-            children.await_ready(self._child, self._is_ready, name="PostgreSQL", log=self.log, limit_s=START_LIMIT_S)
-        except BaseException:
-            self.kill()
-            raise
-        return self
+            lines = (self._data or Path()).joinpath("postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= _STATUS_LINE and lines[0] == str(self.pid) and lines[_STATUS_LINE - 1].strip() == "ready"
 
     def stop(self) -> None:
         """End it in order, or after a limit not in order."""
@@ -111,16 +129,8 @@ class LocalPostgres:
     def discard(self) -> None:
         """Kill it and remove its data: for tests, whose data may stand outside their own folder."""
         self.kill()
-        if self._data is not None:
-            shutil.rmtree(self._data.parent, ignore_errors=True)
-
-    def _is_ready(self) -> bool:
-        """The server writes its own pid and `ready` into its data folder: no other server can answer for it."""
-        try:
-            lines = (self._data or Path()).joinpath("postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        return len(lines) >= _STATUS_LINE and lines[0] == str(self.pid) and lines[_STATUS_LINE - 1].strip() == "ready"
+        if not self.is_external:
+            shutil.rmtree(unprivileged.private_folder(self._wanted, unprivileged.user()), ignore_errors=True)
 
     def _forget(self) -> None:
         """The first process is gone; its children see that a moment later and free the port."""

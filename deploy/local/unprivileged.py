@@ -47,6 +47,7 @@ def private_folder(wanted: Path, owner: str | None) -> Path:
     wanted.mkdir(parents=True, exist_ok=True)
     if may(owner, "-x", wanted):
         return _given_to(wanted, owner)
+    wanted.rmdir()
     mark = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
     return _given_to(_project_folder(owner) / f"{wanted.name}-{mark}", owner)
 

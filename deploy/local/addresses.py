@@ -1,0 +1,90 @@
+"""Ports chosen once per stack -> addresses.json for people and tools, environment variables for processes."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from deploy.local import ports
+
+FILE = "addresses.json"
+GATEWAY_PORT = 8080
+"""What a person types; another one is taken where it is in use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where everything of one stack is found."""
+
+    kafka_port: int
+    postgres_port: int
+    postgres: str
+    gateway_port: int
+    market_port: int
+    venue_port: int
+    state_dir: str
+    metrics: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def kafka(self) -> str:
+        """The broker's address."""
+        return f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        """What a client is given."""
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def market_url(self) -> str:
+        """Where the market simulator streams."""
+        return f"tcp://127.0.0.1:{self.market_port}"
+
+    @property
+    def venue_url(self) -> str:
+        """Where the venue simulator takes orders."""
+        return f"http://127.0.0.1:{self.venue_port}"
+
+    def env(self) -> dict[str, str]:
+        """As every process of the stack gets it."""
+        return {
+            "TAPELINE_KAFKA": self.kafka,
+            "TAPELINE_POSTGRES": self.postgres,
+            "TAPELINE_GATEWAY_PORT": str(self.gateway_port),
+            "TAPELINE_MARKET_URL": self.market_url,
+            "TAPELINE_VENUE_URL": self.venue_url,
+            "TAPELINE_STATE_DIR": self.state_dir,
+        }
+
+    def write(self) -> None:
+        """Say where everything is, in one step: a reader never meets half a file."""
+        path = Path(self.state_dir) / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        making = path.with_suffix(".making")
+        told = asdict(self) | {"kafka": self.kafka, "gateway_url": self.gateway_url} | {"env": self.env()}
+        making.write_text(json.dumps(told, indent=2) + "\n")
+        making.rename(path)
+
+
+def read(state_dir: Path) -> Addresses | None:
+    """What was written last, if anything readable was."""
+    try:
+        told = json.loads((state_dir / FILE).read_text())
+        return Addresses(**{name: told[name] for name in Addresses.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def choose(state_dir: Path, names: tuple[str, ...]) -> Addresses:
+    """The ports of last time where they are free, so that a bookmark survives `down` and `up`; else new ones."""
+    last = read(state_dir)
+    metrics = last.metrics if last else {}
+    return Addresses(
+        kafka_port=ports.preferred(last.kafka_port if last else None),
+        postgres_port=ports.preferred(last.postgres_port if last else None),
+        postgres="",
+        gateway_port=ports.preferred(last.gateway_port if last else GATEWAY_PORT),
+        market_port=ports.preferred(last.market_port if last else None),
+        venue_port=ports.preferred(last.venue_port if last else None),
+        state_dir=str(state_dir),
+        metrics={name: ports.preferred(metrics.get(name)) for name in names},
+    )

@@ -1,0 +1,31 @@
+"""Lines of a starting stack -> a person: a moving line on a terminal, plain lines everywhere else."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+
+
+def line(text: str) -> None:
+    """One plain line, at once: others read our output while it grows."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+@contextlib.contextmanager
+def shown(title: str) -> Iterator[Callable[[str], None]]:
+    """Take lines as they come: what is under way moves at the bottom, what is ready stays."""
+    console = Console(stderr=False)
+    if not sys.stdout.isatty():
+        yield lambda text: print(text, flush=True)
+        return
+    with console.status(title) as status:
+
+        def show(text: str) -> None:
+            if ": ready" in text or ": " not in text:
+                console.print(f"[green]✓[/] {text}", highlight=False)
+            else:
+                status.update(text)
+
+        yield show
