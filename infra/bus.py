@@ -135,7 +135,7 @@ class Bus:
             if waiting.callers > 1:
                 answer = await self._wait(issued.command_id, waiting, until)
             else:
-                known = await self.find(issued.command_id)
+                known = await self._known(issued.command_id)
                 if known is None:
                     await self._produce(context, issued, waiting, traceparent)
                     known = await self._wait(issued.command_id, waiting, until)
@@ -150,18 +150,11 @@ class Bus:
         return answer
 
     async def find(self, command_id: str) -> Answer | None:
-        """The decision on a command that was sent before, from memory or the journal."""
+        """The decision on a command that was sent before, from memory or the journal; raises what the journal raises."""
         kept = self._kept.get(command_id)
         if kept is not None:
             return Answer(topic=kept.topic, partition=kept.partition, recorded=self._codec.decode_event(kept.value))
-        if self._journal is None:
-            return None
-        try:
-            async with asyncio.timeout(JOURNAL_WAIT_S):
-                return await self._journal(command_id)
-        except Exception as failure:  # noqa: BLE001  (whatever it is: the journal is a help, not a need)
-            log.warning("the journal cannot be asked", error=repr(failure), command_id=command_id)
-            return None
+        return None if self._journal is None else await self._journal(command_id)
 
     def seen(self, seen: Seen) -> None:
         """An event was read back: keep it as an answer, and give it to whoever waits for it."""
@@ -175,6 +168,14 @@ class Bus:
         if waiting is not None and not waiting.answer.done():
             waiting.answer.set_result(Answer(topic=seen.topic, partition=seen.partition, recorded=seen.recorded))
 
+    async def _known(self, command_id: str) -> Answer | None:
+        try:
+            async with asyncio.timeout(JOURNAL_WAIT_S):
+                return await self.find(command_id)
+        except Exception as failure:  # noqa: BLE001  (whatever it is: here the journal is a help, not a need)
+            log.warning("the journal cannot be asked", error=repr(failure), command_id=command_id)
+            return None
+
     async def _wait(self, command_id: str, waiting: _Waiting, until: float) -> Answer:
         try:
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
@@ -182,7 +183,7 @@ class Bus:
         except TimeoutError:
             pass
         # A repeat whose event is older than our memory adds nothing to the tape; by now the journal may have it.
-        known = await self.find(command_id)
+        known = await self._known(command_id)
         if known is None:
             raise Pending(command_id)
         return known

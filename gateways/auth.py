@@ -1,0 +1,78 @@
+"""Authorization header -> Caller, and what a caller may do: the one place where tenant and account are bound.
+
+All that is wrong with a token gets one answer, and another's account gets the answer of a missing one, so that nobody
+learns from an answer what exists.
+"""
+
+import base64
+import binascii
+
+from aiohttp import web
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from gateways.problems import Problem, not_found, unauthenticated
+from gateways.routes import Route, is_own, may_see
+from infra.tokens import Caller, Scope, TokenRefused, Verifier
+
+REQUESTS_PER_SECOND_MAX = 1_000
+"""Requests of one token in a second: ten times what a busy trading desk sends, a tenth of what one gateway takes."""
+SUBPROTOCOL = "tapeline.v1"
+"""What a browser offers on /v1/stream beside its token, since it cannot send a header there."""
+TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105  (a prefix, no secret)
+
+
+class Doorkeeper:
+    """Knows who is calling and how often each token may."""
+
+    def __init__(self, verifier: Verifier, requests_per_second_max: int = REQUESTS_PER_SECOND_MAX) -> None:
+        self._verifier = verifier
+        self._limit = RateLimitItemPerSecond(requests_per_second_max)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def caller(self, request: web.Request) -> Caller:
+        """Who is calling. Raises Problem: 401 for any token that is no good, 429 for one that calls too often."""
+        try:
+            caller = self._verifier.verify(_token_of(request))
+        except TokenRefused as refused:
+            raise unauthenticated() from refused
+        if not self._limiter.hit(self._limit, caller.token_id):
+            raise Problem(
+                429,
+                "too-many-requests",
+                f"This token made more than {self._limit.amount} requests in a second.",
+                remedy="Slow down and send the request again.",
+                headers={"Retry-After": "1"},
+            )
+        return caller
+
+
+def admit(caller: Caller, route: Route, account_id: str | None) -> None:
+    """Let the caller in, or raise Problem: 403 for a missing scope, 404 for an account that is not the caller's."""
+    if route.scope is not None and route.scope not in caller.scopes:
+        raise Problem(
+            403, "scope-missing", f"This needs the scope `{route.scope}`.", remedy=f"Use a token with `{route.scope}`."
+        )
+    if account_id is None:
+        return
+    # Orders and cash move for the token's own account only, however much else the token may see.
+    allowed = is_own(caller, account_id) if route.scope is Scope.TRADE else may_see(caller, account_id)
+    if not allowed:
+        raise not_found()
+
+
+def _token_of(request: web.Request) -> str:
+    """The token of a request; Kafka tools can only send a password, browsers only a subprotocol."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip()
+        case "basic":
+            try:
+                user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+            except (binascii.Error, UnicodeError) as error:
+                raise TokenRefused("unreadable") from error
+            return password if user == "token" else ""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    return next((each.strip()[len(TOKEN_SUBPROTOCOL) :] for each in offered if each.strip().startswith("bearer.")), "")

@@ -1,0 +1,145 @@
+"""The bytes of a request -> a body or query model that holds only what its rules allow."""
+
+import json
+import re
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateways.problems import Problem
+
+BODY_BYTES_MAX = 16_384
+"""Largest body of a request; an order takes 200 bytes."""
+KEY_CHARACTERS_MAX = 255
+"""Longest Idempotency-Key."""
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """Base of all bodies: exact types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Query(BaseModel):
+    """Base of all query strings: no unknown parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+async def body_of(request: web.Request, model: type[M]) -> M:
+    """The body as this model. Raises Problem: 415, 413, 400 or 422, naming the field."""
+    if request.content_type != "application/json":
+        raise Problem(
+            415,
+            "content-type",
+            "The body must be JSON.",
+            field="Content-Type",
+            remedy="Send `Content-Type: application/json`.",
+        )
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Problem(
+            413,
+            "body-too-large",
+            f"The body is larger than {BODY_BYTES_MAX} bytes.",
+            remedy=f"Send at most {BODY_BYTES_MAX} bytes.",
+        ) from error
+    return _validated(model, _parsed(data))
+
+
+def query_of(request: web.Request, model: type[M]) -> M:
+    """The query string as this model. Raises Problem, naming the parameter."""
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in given:
+            raise Problem(400, "invalid", f"`{name}` is given twice.", field=name, remedy="Give it once.")
+        given[name] = value
+    return _validated(model, given)
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The key of a request that moves money or orders. Raises Problem when it is missing."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not _KEY.fullmatch(key):
+        raise Problem(
+            400,
+            "key-missing",
+            "This request needs an Idempotency-Key.",
+            field="Idempotency-Key",
+            remedy=f"Send a new unique key of 1 to {KEY_CHARACTERS_MAX} visible characters, and the same on a repeat.",
+        )
+    return key
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_once_each, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, _NotPlain) else "The body is no JSON."
+        field = error.field if isinstance(error, _NotPlain) else None
+        raise Problem(
+            400, "malformed", reason, field=field, remedy="Send one JSON object, numbers that matter as text."
+        ) from error
+
+
+class _NotPlain(ValueError):
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _NotPlain(f"`{name[:64]}` is given twice.", name[:64])
+        if isinstance(value, _Constant):
+            raise _NotPlain(f"`{name[:64]}` is {value}, which is no JSON.", name[:64])
+        found[name] = value
+    return found
+
+
+class _Constant(str):
+    """NaN or an infinity, kept until the field that holds it is known."""
+
+    __slots__ = ()
+
+
+def _no_constant(text: str) -> _Constant:
+    return _Constant(text)
+
+
+def _validated(model: type[M], given: Any) -> M:
+    if isinstance(given, _Constant):
+        raise Problem(400, "malformed", f"{given} is no JSON.", remedy="Send one JSON object.")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _first(error) from error
+
+
+def _first(error: ValidationError) -> Problem:
+    """The first wrong field; a value that breaks a rule of the trade is 422, one of another shape is 400."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(map(str, found["loc"])) or "body"
+    is_rule = found["type"] == "value_error"
+    text = found["msg"].removeprefix("Value error, ")
+    known = ", ".join(error_fields(error))
+    return Problem(
+        422 if is_rule else 400,
+        "invalid",
+        f"`{field}`: {text}",
+        field=field,
+        remedy=f"Correct {known} and send the request again." if known else "Correct it and send the request again.",
+    )
+
+
+def error_fields(error: ValidationError) -> list[str]:
+    """The names of all wrong fields, each once."""
+    names = (".".join(map(str, each["loc"])) for each in error.errors(include_url=False, include_input=False))
+    return list(dict.fromkeys(f"`{name}`" for name in names if name))

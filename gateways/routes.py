@@ -1,0 +1,148 @@
+"""A row per route, and what its handler is given: the gateway does the same five things before every one of them.
+
+Who is calling, how often, for which account, with which key, and does the body keep its rules: `gateways/server.py`
+asks these in one place, so that a handler has its four moves left: parse, make command, send, answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from pydantic import BaseModel
+
+from domain.kernel.ids import Symbol, derived
+from domain.kernel.market import Market
+from domain.kernel.messages import Command, Issued
+from domain.market_data.marks import Board
+from gateways import cursor, tracing
+from gateways.problems import Problem, unavailable
+from infra.bus import Answer, CommandBus, Pending
+from infra.clock import Clock
+from infra.postgres import Database
+from infra.settings import ANSWER_WAIT_MS
+from infra.tokens import EVERY_ACCOUNT, Caller, Scope
+
+C = TypeVar("C", bound=Command)
+Handler = Callable[["Call", Any], Awaitable[web.StreamResponse]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One route: `body` or `query` is the model its handler is given, `answers` what may come back, by status."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    scope: Scope | None = None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answers: dict[int, Any] = {}
+    needs_key: bool = False
+
+    @property
+    def name(self) -> str:
+        """Method and path: the route as command ids, metrics and the contract name it."""
+        return f"{self.method} {self.path}"
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the doors of one gateway share."""
+
+    bus: CommandBus
+    database: Database
+    board: Callable[[], Board]
+    clock: Clock
+
+
+class Call:
+    """One request whose token, account, key and body were checked."""
+
+    def __init__(self, request: web.Request, route: Route, services: Services, caller: Caller, key: str) -> None:
+        self.request = request
+        self.route = route
+        self.services = services
+        self.caller = caller
+        self.key = key
+
+    @property
+    def account_id(self) -> str:
+        """The account in the path; where the path names none it is the token's own."""
+        return self.request.match_info.get("account_id", self.caller.account)
+
+    @property
+    def command_id(self) -> str:
+        """The id of this request's command: the same for a repeat with the same key."""
+        return derived(self.caller.tenant, self.account_id, self.route.name, self.key)
+
+    def market(self, symbol: Symbol) -> Market:
+        """The symbol's market as the marks last told it. Raises Problem for a symbol that they never named."""
+        board = self.services.board()
+        if board.sequence < 0:
+            raise unavailable("no-market", "No mark of the market has been seen yet.", "Repeat with the same key.")
+        market = board.market(symbol)
+        if market is None:
+            raise Problem(
+                422,
+                "unknown-symbol",
+                f"`symbol`: {symbol} is not traded here.",
+                field="symbol",
+                reason="UNKNOWN_SYMBOL",
+                remedy="Choose one of GET /v1/quotes.",
+            )
+        return market
+
+    async def decide(self, context: str, command: C, *, command_id: str = "") -> Answer:
+        """Send the command as this caller's and wait for its decision. Raises Pending and what the bus raises."""
+        command_id = command_id or self.command_id
+        stamped = msgspec.structs.replace(command, at=self.services.clock(), actor=self.caller.actor)
+        traceparent = tracing.traceparent_of(self.request)
+        issued = Issued(
+            command=stamped,
+            command_id=command_id,
+            tenant=self.caller.tenant,
+            stream_id=self.account_id,
+            causation_id=command_id,
+            correlation_id=tracing.trace_id(traceparent) or command_id,
+        )
+        wait_ms = 0 if _asks_for_a_receipt(self.request) else ANSWER_WAIT_MS
+        return await self.services.bus.send(context, issued, wait_ms, traceparent=traceparent)
+
+
+def is_own(caller: Caller, account_id: str) -> bool:
+    """The token names this account."""
+    return caller.account == account_id
+
+
+def may_see(caller: Caller, account_id: str) -> bool:
+    """The token names this account, or all accounts of its tenant; queries are bound to the tenant besides."""
+    return caller.account in (account_id, EVERY_ACCOUNT)
+
+
+def position_of(answer: Answer) -> dict[str, str]:
+    """The header that names where the decision stands, to be sent back with a read that must reflect it."""
+    return {"Tape-Position": cursor.encode({(answer.topic, answer.partition): answer.recorded.sequence})}
+
+
+def receipt_path(account_id: str, command_id: str) -> str:
+    """Where the decision on a command can be asked for later."""
+    return f"/v1/accounts/{account_id}/receipts/{command_id}"
+
+
+def receipt(call: Call, pending: Pending) -> web.Response:
+    """The command stands on the tape; its decision has to be asked for."""
+    command_id = str(pending)
+    location = receipt_path(call.account_id, command_id)
+    return reply(202, {"status": "pending", "command_id": command_id}, {"Location": location})
+
+
+def reply(status: int, payload: object, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
+    return web.Response(
+        body=msgspec.json.encode(payload), status=status, content_type="application/json", headers=headers
+    )
+
+
+def _asks_for_a_receipt(request: web.Request) -> bool:
+    preferences = request.headers.getall("Prefer", [])
+    return any(part.strip().lower() == "respond-async" for each in preferences for part in each.split(","))
