@@ -143,13 +143,13 @@ class Database:
                 await transaction.commit()
 
     async def until_up(self) -> None:
-        """Wait, however long it takes, until the server answers."""
+        """Wait a moment, and then however long it takes until the server answers."""
         wait_ms = RECONNECT_WAIT_MS_MIN
         while True:
+            await asyncio.sleep(wait_ms / 1000)
             try:
                 await self.value("SELECT 1")
             except DatabaseDown:
-                await asyncio.sleep(wait_ms / 1000)
                 wait_ms = min(2 * wait_ms, RECONNECT_WAIT_MS_MAX)
             else:
                 return

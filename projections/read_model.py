@@ -39,14 +39,23 @@ class OnTape(msgspec.Struct, frozen=True, kw_only=True):
     message: Any
 
 
+def whole(message: Any) -> Iterable[Any]:
+    """A message as it is, in one part."""
+    return (message,)
+
+
 class Folded(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """One row per key. `keys_of` names the rows that a message touches; the columns of a key are text."""
+    """One row per key. `keys_of` names the rows that a message touches; the columns of a key are text.
+
+    A message that tells something new of many rows is split first; `keys_of` and `fold` then see its parts.
+    """
 
     name: str
     row: type[R]
     key: tuple[str, ...]
     keys_of: Callable[[Any], Iterable[Key]]
     fold: Callable[[R | None, Any], R | None]
+    split: Callable[[Any], Iterable[Any]] = whole
 
 
 class Appended(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
@@ -96,20 +105,19 @@ def columns(table: Table) -> tuple[str, ...]:
 
 def keys(table: Folded[R], records: Iterable[OnTape]) -> set[Key]:
     """The rows that these messages touch."""
-    return {key for record in records if not _is_ownership(record) for key in table.keys_of(record.message)}
+    return {key for record in records for part in _parts(table, record) for key in table.keys_of(part)}
 
 
 def fold_batch(table: Folded[R], rows: Mapping[Key, R], records: Iterable[OnTape]) -> dict[Key, R]:
     """The rows that changed, as they are after these messages: the last state of each, once."""
     changed: dict[Key, tuple[R, OnTape]] = {}
     for record in records:
-        if _is_ownership(record):
-            continue
-        for key in table.keys_of(record.message):
-            before = changed[key][0] if key in changed else rows.get(key)
-            after = table.fold(before, record.message)
-            if after is not None and after is not before:
-                changed[key] = (after, record)
+        for part in _parts(table, record):
+            for key in table.keys_of(part):
+                before = changed[key][0] if key in changed else rows.get(key)
+                after = table.fold(before, part)
+                if after is not None and after is not before:
+                    changed[key] = (after, record)
     return {key: _stamped(row, record) for key, (row, record) in changed.items()}
 
 
@@ -122,6 +130,8 @@ def _stamped(row: R, record: OnTape) -> R:
     return msgspec.structs.replace(row, topic=record.topic, partition=record.partition, sequence=record.sequence)
 
 
-def _is_ownership(record: OnTape) -> bool:
+def _parts(table: Folded[R], record: OnTape) -> Iterable[Any]:
     """That a process took over a partition is no fact of any row."""
-    return isinstance(record.message, Recorded) and isinstance(record.message.event, OwnershipTaken)
+    if isinstance(record.message, Recorded) and isinstance(record.message.event, OwnershipTaken):
+        return ()
+    return table.split(record.message)
