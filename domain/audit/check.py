@@ -5,7 +5,7 @@ that were kept from earlier times (nobody can take back what lies elsewhere), th
 record, as long as they lead to the signed root).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -58,14 +58,25 @@ class Finding(msgspec.Struct, frozen=True):
 def check(
     records: Iterable[Record], checkpoint: Checkpoint, *, kept: Sequence[Checkpoint] = (), leaves: Leaves | None = None
 ) -> list[Finding]:
-    """What does not fit between the tape and what was signed; no findings is good news.
+    """What does not fit between the records of the tape and what was signed; no findings is good news."""
+    tapes: dict[TreeName, list[bytes]] = {}
+    for record in records:
+        tapes.setdefault(record.tree, []).append(record_hash(record.key, record.value))
+    return check_leaves(tapes, checkpoint, kept=kept, leaves=leaves)
+
+
+def check_leaves(
+    tapes: Mapping[TreeName, Sequence[bytes]],
+    checkpoint: Checkpoint,
+    *,
+    kept: Sequence[Checkpoint] = (),
+    leaves: Leaves | None = None,
+) -> list[Finding]:
+    """As `check`, from the leaf hashes of the tape: 32 bytes a record are held, not the records.
 
     Signatures are verified before: `checkpoint` is the newest, `kept` are others of any time, best those that somebody
     kept elsewhere. Records after the newest size are not signed yet and are passed over.
     """
-    tapes: dict[TreeName, list[bytes]] = {}
-    for record in records:
-        tapes.setdefault(record.tree, []).append(record_hash(record.key, record.value))
     ordered = sorted(kept, key=lambda each: each.time)
     findings = [*_taken_back([*ordered, checkpoint])]
     for name in sorted({*tapes, *checkpoint.trees, *(name for each in kept for name in each.trees)}):

@@ -4,6 +4,7 @@ Tile level 0 holds leaf hashes; each hash of tile level n + 1 is the root over o
 never changes again, a partial one is the beginning of the full one to come.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -18,6 +19,9 @@ LEVEL_MAX = 6
 """Tile levels 0 to 6 hold 2^56 leaves: more than any partition will see."""
 TILES_CACHED_MAX = 1024
 """Tiles that one reader keeps unfolded; each takes about 33 KiB."""
+
+
+_PATH = re.compile(r"([0-6])/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 
 
 class Tile(msgspec.Struct, frozen=True):
@@ -40,6 +44,16 @@ def number_path(number: int) -> str:
         number //= NAMES_MAX
         groups.append(f"x{number % NAMES_MAX:03d}")
     return "/".join(reversed(groups))
+
+
+def tile_of(path: str) -> Tile | None:
+    """The tile at this path, or None when no tile has it: `path` and `tile_of` are inverse."""
+    matched = _PATH.fullmatch(path)
+    if matched is None:
+        return None
+    level, groups, width = matched.groups()
+    tile = Tile(int(level), int(groups.replace("/", "").replace("x", "")), int(width or WIDTH))
+    return tile if tile.width and tile.path() == path else None
 
 
 def tile_width(size: int, level: int, index: int) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from domain.audit import merkle
 from domain.audit.merkle import Frontier
-from domain.audit.tiles import Edge, MemoryTiles, Tile, edge_tiles, hashes_of, tile_width
+from domain.audit.tiles import Edge, MemoryTiles, Tile, edge_tiles, hashes_of, tile_of, tile_width
 
 
 def hashes(count: int) -> list[bytes]:
@@ -22,6 +22,27 @@ def hashes(count: int) -> list[bytes]:
 )
 def test_a_tile_lies_where_tlog_tiles_has_it(tile: Tile, path: str) -> None:
     assert tile.path() == path
+    assert tile_of(path) == tile
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "0",
+        "0/0",
+        "7/000",
+        "0/x000/001",
+        "0/000.p/256",
+        "0/000.p/017",
+        "0/000.p/0",
+        "0/../000",
+        "0/000/",
+        "0/000.p/",
+    ],
+)
+def test_no_other_path_names_a_tile(path: str) -> None:
+    assert tile_of(path) is None
 
 
 def test_a_tree_of_70000_leaves_ends_in_one_partial_tile_a_level() -> None:

@@ -11,6 +11,7 @@ from infra.kafka.records import Arrived, Partition
 
 ORDERS = "orders.events"
 MESSAGES = "executions.messages"
+TENANT = "acme"
 
 
 def decode(value: bytes) -> Recorded[Any]:
@@ -19,7 +20,7 @@ def decode(value: bytes) -> Recorded[Any]:
     return Recorded(
         event=OwnershipTaken(partition=0, owner=fields["what"]),
         event_id="",
-        tenant="acme",
+        tenant=TENANT,
         stream_id="acc-1",
         version=fields["sequence"],
         sequence=fields["sequence"],
@@ -50,16 +51,17 @@ class Tape:
         log = self.logs[ORDERS, partition]
         previous = hashlib.sha256(log[-1].value).digest() if log else GENESIS
         fields = {"sequence": len(log), "previous": previous.hex(), "term": term, "what": what}
-        return self.append(ORDERS, partition, json.dumps(fields).encode())
+        return self.append(ORDERS, partition, json.dumps(fields).encode(), command_id=what)
 
     def message(self, what: str, partition: int = 0) -> Arrived:
         """Append a message of a feed."""
         return self.append(MESSAGES, partition, what.encode())
 
-    def append(self, topic: str, partition: int, value: bytes, key: bytes = b"acc-1") -> Arrived:
+    def append(self, topic: str, partition: int, value: bytes, *, command_id: str = "") -> Arrived:
         log = self.logs[topic, partition]
         offset = len(log) + len(log) // 2
-        log.append(Arrived(topic=topic, partition=partition, offset=offset, key=key, value=value, headers={}))
+        headers = {"command-id": command_id.encode()}
+        log.append(Arrived(topic=topic, partition=partition, offset=offset, key=b"acc-1", value=value, headers=headers))
         return log[-1]
 
     # The reader's interface.
@@ -82,3 +84,6 @@ class Tape:
 
     def position(self) -> Mapping[Partition, int]:
         return dict(self._offsets)
+
+    async def close(self) -> None:
+        self._offsets = {}

@@ -18,6 +18,7 @@ from infra.audit_files import AuditDamaged, AuditFiles, AuditWriter
 from infra.kafka.chain import ChainBroken
 from projections.audit import forest
 from projections.audit.forest import Forest, Progress
+from tests.projections.audit.signing import filled, read_all
 from tests.projections.audit.tape import MESSAGES, ORDERS, Tape, decode
 
 ORDERS_0 = TreeName(ORDERS, 0)
@@ -29,28 +30,12 @@ def tape() -> Tape:
     return Tape()
 
 
-def read_all(state_dir: Path, tape: Tape, *, now: int = SECOND) -> Checkpoint | None:
-    """One life of the audit process: it reads everything, signs once, and ends."""
-    with AuditWriter(state_dir, audit_key.signer(state_dir)) as files:
-        trees = Forest(files, tape.logs, decode)
-        starts = trees.starts()
-        trees.fold(r for place, log in tape.logs.items() for r in log if r.offset >= starts[place])
-        return trees.checkpoint(Micros(now))
-
-
 def expected(tape: Tape) -> dict[TreeName, TreeHead]:
     trees = {}
     for place, log in tape.logs.items():
         tree = MemoryTiles(record_hash(record.key, record.value) for record in log)
         trees[TreeName(*place)] = TreeHead(tree.size, tree.root())
     return trees
-
-
-def filled(tape: Tape, count: int) -> Tape:
-    for number in range(count):
-        tape.event(f"order {number}", number % 3 % 2)
-        tape.message(f"fill {number}", number % 2)
-    return tape
 
 
 def test_the_roots_are_those_of_the_records_in_log_order(tmp_path: Path, tape: Tape) -> None:
