@@ -4,7 +4,8 @@ Price and Quantity are integers of scale 1e-8 (``SCALE``); Money is an integer o
 Decimal text is read at the doors (`parse`) and written there (`text`); in between nothing is ever a float.
 """
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import NewType
 
 Money = NewType("Money", int)
@@ -18,6 +19,8 @@ AMOUNT_MAX = 2**62
 """Largest integer any amount may have: it leaves headroom in Avro's signed 64-bit long."""
 
 _NOTIONAL_UNIT = SCALE * SCALE // MINOR_UNITS
+_DECIMAL = re.compile(r"[+-]?[0-9]{0,40}\.?[0-9]{1,40}", re.ASCII)
+"""Digits and one point, no exponent, no separators, so that a number reads the same to everybody."""
 
 
 class AmountRefused(ValueError):
@@ -26,10 +29,7 @@ class AmountRefused(ValueError):
 
 def notional(quantity: Quantity, price: Price) -> Money:
     """quantity x price in minor units, rounded half to even."""
-    product = quantity * price
-    whole, rest = divmod(product, _NOTIONAL_UNIT)
-    twice = 2 * rest
-    return Money(whole + (twice > _NOTIONAL_UNIT or (twice == _NOTIONAL_UNIT and whole % 2 == 1)))
+    return Money(_half_even(quantity * price, _NOTIONAL_UNIT))
 
 
 def notional_at_most(quantity: Quantity, price: Price) -> Money:
@@ -39,27 +39,27 @@ def notional_at_most(quantity: Quantity, price: Price) -> Money:
 
 def share_of(amount: int, parts: int, whole: int) -> int:
     """amount x parts / whole, rounded half to even; used for margins in parts per thousand and the like."""
-    return int((Decimal(amount) * parts / whole).to_integral_value(rounding=ROUND_HALF_EVEN))
+    return _half_even(amount * parts, whole)
 
 
 def with_margin(price: Price, per_mille: int) -> Price:
     """The price raised by so many thousandths, rounded up."""
-    return Price(int((Decimal(price) * (1000 + per_mille) / 1000).to_integral_value(rounding=ROUND_CEILING)))
+    return Price(-(-price * (1000 + per_mille) // 1000))
 
 
 def parse_price(value: str) -> Price:
     """A positive decimal with at most 8 places."""
-    return Price(_parse(value, SCALE, places=8))
+    return Price(_parse(value, places=8))
 
 
 def parse_quantity(value: str) -> Quantity:
     """A positive decimal with at most 8 places."""
-    return Quantity(_parse(value, SCALE, places=8))
+    return Quantity(_parse(value, places=8))
 
 
 def parse_money(value: str) -> Money:
     """A positive decimal with at most 2 places."""
-    return Money(_parse(value, MINOR_UNITS, places=2))
+    return Money(_parse(value, places=2))
 
 
 def price_text(price: int) -> str:
@@ -83,18 +83,21 @@ def _text(amount: int, scale: int) -> str:
     return f"{exact:.{places}f}"
 
 
-def _parse(value: str, scale: int, *, places: int) -> int:
-    try:
-        exact = Decimal(value)
-    except (InvalidOperation, ValueError, TypeError) as error:
-        raise AmountRefused("must be a decimal number written as text, such as '101.25'") from error
-    if not exact.is_finite():
-        raise AmountRefused("must be a finite number")
-    if exact <= 0:
+def _half_even(dividend: int, divisor: int) -> int:
+    whole, rest = divmod(dividend, divisor)
+    return whole + (2 * rest > divisor or (2 * rest == divisor and whole % 2 == 1))
+
+
+def _parse(value: str, *, places: int) -> int:
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise AmountRefused("must be a decimal number written as text, such as '101.25'")
+    whole, _, fraction = value.lstrip("+-").partition(".")
+    fraction = fraction.rstrip("0")
+    if value.startswith("-") or not (whole.strip("0") or fraction):
         raise AmountRefused("must be greater than zero")
-    scaled = exact * scale
-    if scaled != scaled.to_integral_value():
+    if len(fraction) > places:
         raise AmountRefused(f"must have at most {places} decimal places")
+    scaled = int((whole or "0") + fraction.ljust(places, "0"))
     if scaled > AMOUNT_MAX:
         raise AmountRefused("is larger than any amount that can be held")
-    return int(scaled)
+    return scaled
