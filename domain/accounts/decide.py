@@ -8,6 +8,7 @@ from domain.accounts.commands import AccountCommand
 from domain.accounts.events import AccountEvent, AccountRefused, Refusal
 from domain.accounts.state import Account, evolve
 from domain.kernel.decider import Decider
+from domain.kernel.money import AMOUNT_MAX
 
 CURRENCIES = frozenset({"USD"})
 """Currencies an account may be held in; each has two decimals."""
@@ -46,7 +47,8 @@ def deposit(account: Account, command: c.DepositCash) -> AccountEvent:
     """Cash in, once per deposit id."""
     if command.deposit_id in account.deposits:
         return AccountRefused(reference=command.deposit_id, reason=Refusal.DUPLICATE_TRANSFER)
-    if command.amount <= 0:
+    # The book holds all that ever came in: it must fit, or the credit would be refused after the deposit was taken.
+    if command.amount <= 0 or account.deposited + command.amount > AMOUNT_MAX:
         return AccountRefused(reference=command.deposit_id, reason=Refusal.AMOUNT)
     return e.CashDeposited(deposit_id=command.deposit_id, amount=command.amount)
 
@@ -55,7 +57,7 @@ def request_withdrawal(account: Account, command: c.RequestWithdrawal) -> Accoun
     """A withdrawal begins; whether its cash is free is for the book to say."""
     if command.withdrawal_id in account.pending or command.withdrawal_id in account.ended:
         return AccountRefused(reference=command.withdrawal_id, reason=Refusal.DUPLICATE_TRANSFER)
-    if command.amount <= 0:
+    if not 0 < command.amount <= AMOUNT_MAX:
         return AccountRefused(reference=command.withdrawal_id, reason=Refusal.AMOUNT)
     return e.WithdrawalRequested(withdrawal_id=command.withdrawal_id, amount=command.amount)
 
