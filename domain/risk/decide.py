@@ -52,7 +52,7 @@ def report_breach(file: RiskFile, command: c.ReportBreach) -> RiskEvent:
     """A breach opens once per measure, on the word of the agent."""
     if not command.actor.startswith(AGENT):
         return RiskRefused(reference=command.measure, reason=Refusal.FORBIDDEN_ACTOR)
-    if command.measure in file.breached:
+    if command.measure in file.breached or command.breach_id in file.known:
         return RiskRefused(reference=command.measure, reason=Refusal.ALREADY_BREACHED)
     return e.LimitBreached(
         breach_id=command.breach_id,

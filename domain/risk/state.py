@@ -11,9 +11,13 @@ from domain.risk.commands import Measure
 
 
 class RiskFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Which measures are beyond their limit now, and whether somebody halted the account by hand."""
+    """Which measures are beyond their limit now, and whether somebody halted the account by hand.
+
+    Breaches stay known when they are cleared, so that a repeated report opens none again.
+    """
 
     breached: Map[Measure, BreachId] = Map()
+    known: Map[BreachId, Measure] = Map()
     is_halted: bool = False
 
 
@@ -22,7 +26,8 @@ def evolve(file: RiskFile, event: e.RiskEvent) -> RiskFile:
     replace = msgspec.structs.replace
     match event:
         case e.LimitBreached():
-            return replace(file, breached=file.breached.set(event.measure, event.breach_id))
+            breached = file.breached.set(event.measure, event.breach_id)
+            return replace(file, breached=breached, known=file.known.set(event.breach_id, event.measure))
         case e.BreachCleared():
             if event.measure not in file.breached:
                 return file
