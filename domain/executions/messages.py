@@ -4,6 +4,10 @@
 repaired interpretation can be played over history, since nothing of the raw message is lost.
 """
 
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
 from domain.kernel.ids import AccountId, ExecutionId, Micros, OrderId, Symbol, derived
@@ -14,6 +18,11 @@ from domain.orders.commands import OrderCommand, Side
 
 EFFECT = "effect:executions.venue"
 """The actor that speaks for the paper venue."""
+_WHOLE = re.compile("[0-9]{1,19}", re.ASCII)
+WHOLE_MAX = 2**63 - 1
+"""Largest whole number that a record can hold."""
+
+T = TypeVar("T")
 
 
 class VenueMessage(Observed, frozen=True, kw_only=True):
@@ -60,7 +69,7 @@ def interpret(message: VenueMessage) -> OrderCommand:
     """The command for the account's book that this message stands for; raises Unreadable, with the field's name."""
     try:
         body = _read(message.body)
-        order_id, _ = split(body.client_order_id)
+        order_id, _ = _field("client_order_id", body.client_order_id, split)
         return _command(body, order_id, message.received_at)
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise Unreadable(f"venue message {message.source_id}: {error}") from error
@@ -85,15 +94,32 @@ def client_order_id(order_id: OrderId, version: int) -> str:
 def split(name: str) -> tuple[OrderId, int]:
     """The order and the version behind a name at the venue."""
     order_id, _, version = name.rpartition("-")
-    if not order_id or not version.isdigit():
-        raise ValueError(f"client_order_id {name!r} is not '<order id>-<version>'")
-    return OrderId(order_id), int(version)
+    if not order_id:
+        raise ValueError(f"{name!r} is not '<order id>-<version>'")
+    return OrderId(order_id), _whole(version)
+
+
+def _field(name: str, value: str, read: Callable[[str], T]) -> T:
+    """The field's value as `read` reads it; an error names the field."""
+    if not value:
+        raise ValueError(f"{name} is missing")
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
+
+
+def _whole(value: str) -> int:
+    if not _WHOLE.fullmatch(value) or int(value) > WHOLE_MAX:
+        raise ValueError(f"{value!r} is not a whole number that a record can hold")
+    return int(value)
 
 
 def _command(body: Body, order_id: OrderId, at: Micros) -> OrderCommand:
     match body.type:
         case "accepted":
-            return c.RecordAcceptance(at=at, actor=EFFECT, order_id=order_id, venue_order_id=body.venue_order_id)
+            venue_order_id = _field("venue_order_id", body.venue_order_id, str)
+            return c.RecordAcceptance(at=at, actor=EFFECT, order_id=order_id, venue_order_id=venue_order_id)
         case "rejected" if body.reason == "duplicate_id":
             return c.RecordAcceptance(at=at, actor=EFFECT, order_id=order_id, venue_order_id=body.venue_order_id)
         case "rejected":
@@ -103,22 +129,22 @@ def _command(body: Body, order_id: OrderId, at: Micros) -> OrderCommand:
                 at=at,
                 actor=EFFECT,
                 order_id=order_id,
-                execution_id=ExecutionId(body.execution_id),
-                symbol=Symbol(body.symbol),
-                side=Side(body.side),
-                quantity=parse_quantity(body.quantity),
-                price=parse_price(body.price),
-                venue_time_ns=int(body.time_ns),
+                execution_id=_field("execution_id", body.execution_id, ExecutionId),
+                symbol=_field("symbol", body.symbol, Symbol),
+                side=_field("side", body.side, Side),
+                quantity=_field("quantity", body.quantity, parse_quantity),
+                price=_field("price", body.price, parse_price),
+                venue_time_ns=_field("time_ns", body.time_ns, _whole),
             )
         case "cancelled":
             return c.RecordCancel(at=at, actor=EFFECT, order_id=order_id)
         case "cancel_rejected":
             return c.RecordCancelRejection(at=at, actor=EFFECT, order_id=order_id, reason=body.reason)
         case "replaced":
-            _, version = split(body.new_client_order_id)
+            _, version = _field("new_client_order_id", body.new_client_order_id, split)
             return c.RecordReplace(at=at, actor=EFFECT, order_id=order_id, order_version=version)
         case "replace_rejected":
-            _, version = split(body.new_client_order_id)
+            _, version = _field("new_client_order_id", body.new_client_order_id, split)
             return c.RecordReplaceRejection(
                 at=at, actor=EFFECT, order_id=order_id, order_version=version, reason=body.reason
             )
