@@ -18,7 +18,7 @@ def cache() -> Path:
     if named:
         return Path(named) / "tapeline"
     home = os.environ.get("HOME")
-    if home and os.access(home, os.W_OK):
+    if home and Path(home).is_dir() and os.access(home, os.W_OK):
         return Path(home) / ".cache" / "tapeline"
     # No home of one's own (a service account, a container): the checkout keeps its own copy.
     return ROOT / ".tapeline" / "cache"

@@ -1,0 +1,53 @@
+# Every goal works on a bare machine: `setup` brings what is missing, and ends at once when nothing is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+# Chosen tests: make test TESTS=tests/domain
+TESTS ?=
+# Another stack beside the first: make up NAME=second
+NAME ?= dev
+
+.PHONY: help setup demo up down status reset check test fix lock clean
+
+help: ## list the goals
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## bring the Python environment and Kafka's jars, checked by hash
+	@$(PYTHON) deploy/local/bootstrap.py
+
+demo: setup ## play a real market with customers trading on it, end with figures and a verified proof
+	@$(BIN)/python main.py demo
+
+up: setup ## start the whole stack in the background and say where everything is
+	@$(BIN)/python -m deploy.local.background up --name $(NAME)
+
+down: setup ## stop the stack; what it recorded is kept
+	@$(BIN)/python -m deploy.local.background down --name $(NAME)
+
+status: setup ## whether the stack is up
+	@$(BIN)/python -m deploy.local.background status --name $(NAME)
+
+reset: setup ## stop the stack and forget all it ever recorded
+	@$(BIN)/python -m deploy.local.background reset --name $(NAME)
+
+check: setup ## format, lint, types, import rules, house rules
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --strict .
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest tests/tidy
+
+test: setup ## run the tests, with real servers
+	@$(BIN)/python -m pytest $(TESTS)
+
+fix: setup ## format, and repair what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix .
+
+lock: setup ## lock the libraries of pyproject.toml anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+clean: ## remove the Python environment and all tool caches, keep what stacks recorded
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
