@@ -49,7 +49,7 @@ async def body_of(request: web.Request, model: type[M]) -> M:
             f"The body is larger than {BODY_BYTES_MAX} bytes.",
             remedy=f"Send at most {BODY_BYTES_MAX} bytes.",
         ) from error
-    return _validated(model, _parsed(data))
+    return validated(model, parsed(data))
 
 
 def query_of(request: web.Request, model: type[M]) -> M:
@@ -59,7 +59,7 @@ def query_of(request: web.Request, model: type[M]) -> M:
         if name in given:
             raise Problem(400, "invalid", f"`{name}` is given twice.", field=name, remedy="Give it once.")
         given[name] = value
-    return _validated(model, given)
+    return validated(model, given)
 
 
 def idempotency_key(request: web.Request) -> str:
@@ -76,7 +76,8 @@ def idempotency_key(request: web.Request) -> str:
     return key
 
 
-def _parsed(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """JSON without constants that are none, and without a name that is given twice. Raises Problem: 400."""
     try:
         return json.loads(data.decode(), object_pairs_hook=_once_each, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -114,7 +115,8 @@ def _no_constant(text: str) -> _Constant:
     return _Constant(text)
 
 
-def _validated(model: type[M], given: Any) -> M:
+def validated(model: type[M], given: Any) -> M:
+    """What was given as this model. Raises Problem: 400 or 422, naming the field."""
     if isinstance(given, _Constant):
         raise Problem(400, "malformed", f"{given} is no JSON.", remedy="Send one JSON object.")
     try:

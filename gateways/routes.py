@@ -5,7 +5,7 @@ asks these in one place, so that a handler has its four moves left: parse, make 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,8 +17,11 @@ from domain.kernel.messages import Command, Issued
 from domain.market_data.marks import Board
 from gateways import cursor, tracing
 from gateways.problems import Problem, unavailable
+from gateways.sockets import Sockets
+from infra.avro.codec import Codec
 from infra.bus import Answer, CommandBus, Pending
 from infra.clock import Clock
+from infra.fanout import Fanout
 from infra.postgres import Database
 from infra.settings import ANSWER_WAIT_MS
 from infra.tokens import EVERY_ACCOUNT, Caller, Scope
@@ -46,12 +49,28 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.method} {self.path}"
 
 
+class MarketView(Protocol):
+    """The newest prices, and the next ones."""
+
+    def board(self) -> Board:
+        """The board as it is."""
+        ...
+
+    async def changed(self, since: Board) -> Board:
+        """The board, once it is another one than this."""
+        ...
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What the doors of one gateway share."""
 
     bus: CommandBus
     database: Database
-    board: Callable[[], Board]
+    codec: Codec
+    fanout: Fanout
+    market: MarketView
+    sockets: Sockets
+    event_topics: tuple[str, ...]
     clock: Clock
 
 
@@ -77,7 +96,7 @@ class Call:
 
     def market(self, symbol: Symbol) -> Market:
         """The symbol's market as the marks last told it. Raises Problem for a symbol that they never named."""
-        board = self.services.board()
+        board = self.services.market.board()
         if board.sequence < 0:
             raise unavailable("no-market", "No mark of the market has been seen yet.", "Repeat with the same key.")
         market = board.market(symbol)

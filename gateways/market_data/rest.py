@@ -51,13 +51,13 @@ def quotes_view(board: Board, symbols: list[str]) -> QuotesView:
 
 async def list_quotes(call: Call, _: None) -> web.Response:
     """All symbols."""
-    board = call.services.board()
+    board = call.services.market.board()
     return reply(200, shown(quotes_view(board, sorted(board.prices))))
 
 
 async def read_quote(call: Call, _: None) -> web.Response:
     """One symbol."""
-    view = quotes_view(call.services.board(), [call.request.match_info["symbol"]])
+    view = quotes_view(call.services.market.board(), [call.request.match_info["symbol"]])
     if not view.quotes:
         raise not_found()
     return reply(200, shown(view))

@@ -6,6 +6,7 @@ from domain.kernel.ids import Micros, OrderId, Symbol
 from domain.kernel.money import Money, Price, Quantity
 from domain.orders.commands import Kind, Side, TimeInForce
 from projections.orders.blotter import BlotterRow, Status
+from projections.orders.positions import PositionRow
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +64,45 @@ class CancelAllView(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[CancelView, ...]
 
 
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One holding; `cost` is what the shares held now have cost, `unrealized` what selling at the last trade earns."""
+
+    symbol: Symbol
+    quantity: Quantity
+    cost: Money
+    realized: Money
+    last: Price | None
+    value: Money | None
+    unrealized: Money | None
+    changed_at: Micros
+    sequence: int
+
+
+class PositionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Holdings of an account by symbol; `next` is the key of the page after this one, if there is one."""
+
+    positions: tuple[PositionView, ...]
+    next: str | None
+
+
 _SAME = tuple(name for name in OrderView.__struct_fields__ if name in BlotterRow.__struct_fields__)
 
 
 def order_view(row: BlotterRow) -> OrderView:
     """The row as its trader reads it."""
     return OrderView(average_price=row.average_price, **{name: getattr(row, name) for name in _SAME})
+
+
+def position_view(row: PositionRow, last: Price | None = None) -> PositionView:
+    """The holding, valued at the last trade where there is one."""
+    return PositionView(
+        symbol=row.symbol,
+        quantity=row.quantity,
+        cost=row.cost,
+        realized=row.realized,
+        last=last,
+        value=None if last is None else row.value(last),
+        unrealized=None if last is None else row.unrealized(last),
+        changed_at=row.changed_at,
+        sequence=row.sequence,
+    )

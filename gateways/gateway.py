@@ -1,0 +1,92 @@
+"""The gateway process: opens its clients of the tape and the database, serves the routes, closes everything in order.
+
+Nothing is served before the newest events and marks were read. A broken chain stops writes for good and makes the
+process not ready; reads and the streams of what was read before go on until somebody looks.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+
+from gateways import docs, openapi, server
+from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
+from gateways.journal import journal_of
+from gateways.routes import Route, Services
+from gateways.sockets import Sockets
+from infra.avro.codec import Codec, Undecodable
+from infra.board import MarketBoard
+from infra.bus import Bus
+from infra.clock import wall
+from infra.fanout import Fanout
+from infra.kafka.chain import ChainBroken
+from infra.kafka.reader import Reader
+from infra.kafka.sender import Sender
+from infra.postgres import Database
+from infra.readback import ReadBack
+from infra.settings import Settings
+from infra.telemetry import logger
+from infra.tokens import Verifier
+
+log = logger("gateway")
+
+
+async def run(  # noqa: PLR0913  (what main.py alone knows)
+    settings: Settings,
+    codec: Codec,
+    routes: Sequence[Route],
+    deciding: Iterable[str],
+    stop: asyncio.Event,
+    *,
+    requests_per_second_max: int = REQUESTS_PER_SECOND_MAX,
+) -> None:
+    """Serve the routes until asked to stop; `deciding` names the contexts whose events are read back."""
+    topics = tuple(f"{context}.events" for context in deciding)
+    async with AsyncExitStack() as stack:
+        readers = [Reader(settings.kafka, f"gateway-{name}") for name in ("events", "ends", "marks")]
+        for reader in readers:
+            stack.push_async_callback(reader.close)
+        sender = Sender(settings.kafka, "gateway")
+        stack.push_async_callback(sender.close)
+        database = Database(settings.postgres, name="gateway")
+        stack.push_async_callback(database.close)
+
+        readback = ReadBack(readers[0], readers[1], codec, topics)
+        bus, fanout = Bus(sender, codec, journal_of(database, codec)), Fanout()
+        market = MarketBoard(readers[2], codec)
+        readback.listen(fanout.seen)
+        readback.listen(bus.seen)
+        await asyncio.gather(readback.begin(), market.begin())
+        for loop in (_read_back(readback, bus), market.run()):
+            task = asyncio.create_task(loop)
+            stack.push_async_callback(_ended, task)
+
+        services = Services(
+            bus=bus,
+            database=database,
+            codec=codec,
+            fanout=fanout,
+            market=market,
+            sockets=Sockets(),
+            event_topics=topics,
+            clock=wall,
+        )
+        doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
+        app = server.application(routes, services, doorkeeper, readback.ready)
+        app.add_routes(docs.routes(openapi.document(routes)))
+        runner = await server.serve(app, settings.gateway_host, settings.gateway_port)
+        log.info("open", host=settings.gateway_host, port=settings.gateway_port)
+        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(services.sockets.close)
+        await stop.wait()
+
+
+async def _read_back(readback: ReadBack, bus: Bus) -> None:
+    try:
+        await readback.run()
+    except (ChainBroken, Undecodable) as broken:
+        bus.stop(str(broken))
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
