@@ -1,0 +1,70 @@
+"""<topic>.dead: what was set aside, and sending it again exactly as it was."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from infra.kafka.reader import BEGINNING, Reader
+from infra.kafka.records import Arrived
+from infra.kafka.sender import Sender
+from infra.settings import POLL_WAIT_MS
+
+READ_MAX = 1_000
+"""Dead letters read together."""
+
+
+class NotRedriven(ValueError):
+    """The dead letter cannot be sent again; the text says why."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that was set aside. `source` is topic|partition|offset of the original."""
+
+    id: str
+    cause: str
+    detail: str
+    source: str
+    size: int
+    key: str
+    value: bytes
+
+
+async def letters(reader: Reader, topics: Sequence[str]) -> AsyncIterator[DeadLetter]:
+    """Every dead letter of these topics, the oldest of each partition first; a repeat of one is left out."""
+    ends = {(topic, number): end for topic in topics for number, end in (await reader.ends(topic)).items()}
+    waiting = {place for place, end in ends.items() if end > 0}
+    await reader.assign(dict.fromkeys(waiting, BEGINNING))
+    known: set[str] = set()
+    while any(reader.position().get(place, 0) < ends[place] for place in waiting):
+        for arrived in await reader.take(READ_MAX, POLL_WAIT_MS):
+            letter = _letter(arrived)
+            if letter.id not in known:
+                known.add(letter.id)
+                yield letter
+
+
+async def redrive(sender: Sender, letter: DeadLetter) -> str:
+    """Send the original bytes under the original key to the topic they came from; gives the new tape position."""
+    if len(letter.value) != letter.size:
+        raise NotRedriven(
+            f"{letter.id}: only {len(letter.value)} of {letter.size} bytes were kept; read the original at "
+            f"{letter.source} and send it with a tool of Kafka's"
+        )
+    topic, partition, _ = letter.source.split("|")
+    offset = await sender.send(
+        topic, letter.key.encode(), letter.value, {"redriven-from": letter.id.encode()}, int(partition)
+    )
+    return f"{topic}:{partition}:{offset}"
+
+
+def _letter(arrived: Arrived) -> DeadLetter:
+    text = {name: value.decode(errors="replace") for name, value in arrived.headers.items()}
+    return DeadLetter(
+        id=text.get("id", ""),
+        cause=text.get("cause", ""),
+        detail=text.get("detail", ""),
+        source=text.get("source", ""),
+        size=int(text.get("bytes", "0") or "0"),
+        key=arrived.key.decode(errors="replace"),
+        value=arrived.value,
+    )
