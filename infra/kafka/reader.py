@@ -135,7 +135,7 @@ class Reader:
 
     def _offsets(self, topic: str, spec: OffsetSpec, read_committed: bool) -> dict[int, int]:
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": self._name})
+            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": self._name, "log_level": 4})
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
         try:
             partitions = self._admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
@@ -144,11 +144,12 @@ class Reader:
                 isolation_level=level,
                 request_timeout=LOOKUP_SECONDS_MAX,
             )
-            return {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
+            offsets = {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
         except KafkaException as failure:
-            raise ReadFailed(
-                f"{topic}: its offsets were not told: {failure}. Check that the topic is declared."
-            ) from failure
+            raise ReadFailed(f"{topic}: its offsets were not told: {failure}. Is the topic declared?") from failure
+        if not offsets:
+            raise ReadFailed(f"{topic}: the cluster does not know this topic. Declare it first.")
+        return offsets
 
 
 class _Taken(msgspec.Struct):

@@ -68,7 +68,7 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 def declare(bootstrap: str, specs: Iterable[TopicSpec], replication: int = 1) -> None:
     """Create the missing topics, compare the others, return when every partition has a leader."""
     wanted = list(specs)
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = _admin(bootstrap)
     there = set(admin.list_topics(timeout=WAIT_SECONDS_MAX).topics)
     _create(admin, [spec for spec in wanted if spec.name not in there], replication)
     _wait_for_leaders(admin, wanted)
@@ -79,9 +79,14 @@ def declare(bootstrap: str, specs: Iterable[TopicSpec], replication: int = 1) ->
 
 def topic_report(bootstrap: str) -> list[TopicState]:
     """Every topic of the cluster but Kafka's own, by name."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = _admin(bootstrap)
     names = [name for name in admin.list_topics(timeout=WAIT_SECONDS_MAX).topics if not name.startswith("__")]
     return sorted(_states(admin, names), key=lambda state: state.name)
+
+
+def _admin(bootstrap: str) -> AdminClient:
+    """Without its notices: it reports every queue it leaves behind."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
 
 
 def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) -> None:
