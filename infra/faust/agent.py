@@ -1,0 +1,73 @@
+"""What an agent is, in data: which topics it follows, which pure functions it calls, where its commands go.
+
+A context's `attach(app)` adds one of these; `worker.py` makes Faust run it, `topics.py` says which topics it needs.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from domain.kernel.messages import Issued, Recorded
+from domain.market_data.marks import Board
+
+S = TypeVar("S")
+
+
+class Agent(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+    """One keyed state, followed over topics of equal partitions: the state of a key meets all its sources in one place.
+
+    `events` are keyed by account and chained; `marks` stand in every partition and concern every account of it. The
+    functions are pure: a state and what happened in, the next state and its commands out.
+    """
+
+    name: str
+    events: tuple[str, ...]
+    marks: str
+    commands: str
+    initial: S
+    on_event: Callable[[S, Recorded[Any], Board], tuple[S, Sequence[Issued[Any]]]]
+    on_mark: Callable[[S, Board], tuple[S, Sequence[Issued[Any]]]]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every topic it reads."""
+        return (*self.events, self.marks)
+
+
+APP_ID = "tapeline"
+"""Consumer group and prefix of every changelog: another id begins with empty tables at the beginning of the tape."""
+
+
+class App:
+    """The agents of one process, in the order they were attached."""
+
+    def __init__(self, app_id: str = APP_ID) -> None:
+        self.id = app_id
+        self.agents: list[Agent[Any]] = []
+
+    def add(self, agent: Agent[Any]) -> None:
+        """Attach one; its name is that of its table and of its changelog, so it is given once."""
+        assert agent.name not in {other.name for other in self.agents}, f"agent {agent.name} is attached twice"
+        self.agents.append(agent)
+
+    def changelog_of(self, agent: Agent[Any]) -> str:
+        """The name that Faust gives to the changelog of an agent's table."""
+        return f"{self.id}-{agent.name}-changelog"
+
+
+Attach: TypeAlias = Callable[[App], None]
+"""What a module of `streams/` offers: importing it changes nothing, calling this adds its agent."""
+
+
+class Step(StrEnum):
+    """What is done of a batch: the order in which a crash may come between."""
+
+    COMMANDS = "commands"
+    PUT = "put"
+    CHANGELOG = "changelog"
+
+
+Reached: TypeAlias = Callable[[Step], None]
+"""Told of each step; tests kill the process there."""

@@ -1,0 +1,74 @@
+"""A running worker -> /metrics, /healthz, /readyz: ready is recovered, not rebalancing, and caught up.
+
+How far behind a worker is shows in the consumer's position, not in what is committed: the committed offset stops at the
+last record of ours, and transaction markers or aborted records may follow it for ever.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import faust
+from aiohttp import web
+from mode import Service
+
+from infra import telemetry
+from infra.faust.agent import Agent
+
+LAG_READY_MAX = 1_000  # About a second of a full load: more than that, and what is told about an account is old.
+MEASURE_SECONDS = 1.0
+
+
+class Health(Service):
+    """Started before the app, so that it answers while tables are recovered."""
+
+    def __init__(self, app: faust.App, agents: Iterable[Agent[Any]], port: int) -> None:
+        super().__init__()
+        self._app: Any = app  # Its consumer is ours, with more to tell than Faust's interface has.
+        self._sources = {source for agent in agents for source in agent.sources}
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def on_start(self) -> None:
+        """Open the probes."""
+        self._runner = await telemetry.serve_probes(self._port, self.ready)
+
+    async def on_stop(self) -> None:
+        """Close the probes."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether what this worker knows is of now, and if not, why not."""
+        app = self._app
+        if not app.tables.actives_ready or app.in_recovery:
+            return False, "tables are being recovered"
+        if app.rebalancing:
+            return False, "partitions are being moved"
+        lag = self._lag()
+        if lag is None:
+            return False, "positions are not known yet"
+        behind = sum(lag.values()) + app.consumer.undone
+        return (True, "") if behind <= LAG_READY_MAX else (False, f"{behind} records behind")
+
+    def _lag(self) -> dict[str, int] | None:
+        """Records of each source between our position and the last stable offset, markers included."""
+        consumer = self._app.consumer._thread._consumer  # noqa: SLF001  # Faust tells the committed offset only.
+        subscription = consumer._subscription.subscription if consumer else None  # noqa: SLF001
+        if subscription is None or subscription.assignment is None:
+            return None
+        behind = dict.fromkeys(self._sources, 0)
+        for place in subscription.assignment.tps:
+            if place.topic not in behind:
+                continue
+            state = subscription.assignment.state_value(place)
+            if state is None or state._position is None or state.lso is None:  # noqa: SLF001
+                return None
+            behind[place.topic] += max(0, state.lso - state._position)  # noqa: SLF001
+        return behind
+
+    @Service.task
+    async def _measure(self) -> None:
+        while not self.should_stop:
+            for topic, records in (self._lag() or {}).items():
+                telemetry.LAG.labels("agents", topic).set(records)
+            await self.sleep(MEASURE_SECONDS)

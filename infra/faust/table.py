@@ -1,0 +1,152 @@
+"""One agent's Faust table -> all states of a partition in memory beside it, and the acknowledgements of its changelog.
+
+A mark concerns every account of its partition, and a table cannot say which those are without reading them all: so a
+partition is read once when it becomes ours, and from then on memory and table are changed together. Two keys that no
+account can have keep what the partition shares: its board, and the last link of each chain of events.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import faust
+import msgspec
+from faust.streams import _current_event
+
+from domain.market_data.marks import Board
+from infra.faust.agent import Agent
+from infra.faust.values import Values
+from infra.kafka.chain import Link
+from infra.settings import PARTITIONS
+
+S = TypeVar("S")
+
+BOARD_KEY = b"\x00board"
+LINKS_KEY = b"\x00links"
+BLOCK_CACHE_BYTES = 16 << 20  # Per partition; RocksDB's own default would be gigabytes. States are in memory anyway.
+WRITE_BUFFER_BYTES = 8 << 20
+WRITE_BUFFERS_MAX = 2
+
+
+class Links(msgspec.Struct, frozen=True, array_like=True):
+    """The last record that was read of each chained topic in this partition."""
+
+    by_topic: dict[str, Link] = {}
+
+
+class Account(msgspec.Struct, Generic[S]):
+    """One key's state as it is in the table, or will be when the batch under way is put."""
+
+    seen: dict[str, int]
+    state: S
+
+
+class Partition(msgspec.Struct, Generic[S]):
+    """Everything the agent knows of one partition."""
+
+    accounts: dict[bytes, Account[S]]
+    board_seen: dict[str, int]
+    board: Board
+    links: dict[str, Link]
+
+
+class KeptTable(faust.Table[bytes, bytes]):
+    """A Faust table that hands out the futures of its changelog: whoever puts can wait until Kafka has it."""
+
+    def __init__(self, app: faust.App, name: str) -> None:
+        super().__init__(
+            app,
+            name=name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=PARTITIONS,
+            beacon=app.tables.beacon,
+            options={
+                "block_cache_size": BLOCK_CACHE_BYTES,
+                "write_buffer_size": WRITE_BUFFER_BYTES,
+                "max_write_buffer_number": WRITE_BUFFERS_MAX,
+            },
+        )
+        self._unacknowledged: list[asyncio.Future[Any]] = []
+        app.tables.add(self)
+
+    def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
+        """As Faust does, and remember the future."""
+        future = super().send_changelog(*args, **kwargs)
+        self._unacknowledged.append(future)
+        return future
+
+    async def acknowledged(self) -> None:
+        """Return when the changelog has every value that was put; raises for one that it has not."""
+        waiting, self._unacknowledged = self._unacknowledged, []
+        await asyncio.gather(*waiting)
+
+    def put(self, event: Any, key: bytes, value: bytes) -> None:
+        """Put a value beside this event, whose partition is the value's; Faust allows it within an event only."""
+        _current_event.set(weakref.ref(event))
+        try:
+            self[key] = value
+        finally:
+            _current_event.set(None)
+
+    def items_of(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """All keys and values of one partition, from the local store."""
+        store: Any = self.data
+        yield from store._visible_items(store._db_for_partition(partition))  # noqa: SLF001  # Faust has no public way.
+
+
+class States(Generic[S]):
+    """The partitions of one agent: read from its table when first asked for, forgotten at each rebalance."""
+
+    def __init__(self, agent: Agent[S], table: KeptTable) -> None:
+        self._agent = agent
+        self._table = table
+        self._values: Values[S] = Values(type(agent.initial))
+        self._boards = Values(Board)
+        self._links = Values(Links)
+        self._partitions: dict[int, Partition[S]] = {}
+        table.on_recover(self._forget)
+
+    def of(self, number: int) -> Partition[S]:
+        """The partition of this number, which is ours."""
+        found = self._partitions.get(number)
+        if found is None:
+            found = self._partitions[number] = self._read(number)
+        return found
+
+    def account(self, partition: Partition[S], key: bytes) -> Account[S]:
+        """This key's state, the initial one if it has none."""
+        found = partition.accounts.get(key)
+        if found is None:
+            found = partition.accounts[key] = Account({}, self._agent.initial)
+        return found
+
+    def put_account(self, event: Any, partition: Partition[S], key: bytes) -> None:
+        """Keep one account; every mark so far has been applied to it, so it says so."""
+        account = partition.accounts[key]
+        for topic, offset in partition.board_seen.items():
+            account.seen[topic] = max(offset, account.seen.get(topic, -1))
+        self._table.put(event, key, self._values.encode(account.seen, account.state))
+
+    def put_board(self, event: Any, partition: Partition[S]) -> None:
+        """Keep the board. It comes after the accounts: a board that is kept says that they are."""
+        self._table.put(event, BOARD_KEY, self._boards.encode(partition.board_seen, partition.board))
+
+    def put_links(self, event: Any, partition: Partition[S]) -> None:
+        """Keep the chains' last links, the very last of a batch."""
+        self._table.put(event, LINKS_KEY, self._links.encode({}, Links(partition.links)))
+
+    async def _forget(self) -> None:
+        self._partitions.clear()
+
+    def _read(self, number: int) -> Partition[S]:
+        partition: Partition[S] = Partition({}, {}, Board(), {})
+        for key, value in self._table.items_of(number):
+            if key == BOARD_KEY:
+                partition.board_seen, partition.board = self._boards.decode(value)
+            elif key == LINKS_KEY:
+                partition.links = dict(self._links.decode(value)[1].by_topic)
+            else:
+                partition.accounts[key] = Account(*self._values.decode(value))
+        return partition

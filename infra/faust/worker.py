@@ -1,0 +1,126 @@
+"""Settings and agents -> one Faust worker in this process, until SIGTERM; its exit code is 0 then.
+
+A worker is known to its group by its state folder, since a folder of tables belongs to one process: a restart within
+the session takes its partitions up again and nobody else notices.
+"""
+
+import socket
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import faust
+import mode.loop
+
+from domain.kernel.ids import derived
+from infra import telemetry
+from infra.avro.codec import Codec
+from infra.faust import topics, transport
+from infra.faust.agent import APP_ID, Agent, App, Attach, Reached
+from infra.faust.batch import Batches, Host
+from infra.faust.health import Health
+from infra.faust.table import KeptTable
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.sender import Sender
+from infra.settings import PARTITIONS, Settings
+
+NOT_CONFIGURED = 78
+"""EX_CONFIG: starting again does not help, somebody must change something."""
+SESSION_SECONDS = 6.0
+"""The broker's own minimum: partitions of a worker that died move after this long."""
+HEARTBEAT_SECONDS = 1.0
+REBALANCE_SECONDS = 8.0
+REQUEST_SECONDS = 40.0
+COMMIT_SECONDS = 0.5
+"""What a crash makes us read again; nothing depends on it but time."""
+COMMIT_EVERY_RECORDS = 5_000
+POLL_RECORDS_MAX = 2_000
+STREAM_BUFFER_MAX = 65_536
+"""With Faust's 4,096 a quick agent empties its queue and then waits a second for the next fetch."""
+PRODUCER_SECONDS = 30.0
+"""How long a broker may be away before the worker gives up and starts again; Faust's own would be twenty minutes."""
+PRODUCER_BATCH_BYTES = 262_144
+PRODUCER_LINGER_SECONDS = 0.003
+
+log = telemetry.logger("agents")
+
+
+def run(
+    settings: Settings,
+    codec: Codec,
+    agents: Iterable[Attach],
+    *,
+    app_id: str = APP_ID,
+    reached: Reached = lambda _: None,
+) -> NoReturn:
+    """Run these agents in this process. Exits naming the topic when one is not as they need it."""
+    attached = topics.attached(agents, app_id)
+    try:
+        topics.check(settings.kafka, attached)
+    except topics.TopicsDiffer as difference:
+        log.error("worker not started", why=str(difference))  # noqa: TRY400  # The message is the whole story.
+        raise SystemExit(NOT_CONFIGURED) from difference
+    mode.loop.use("uvloop")
+    app = build(settings, codec, attached, reached)
+    health = Health(app, attached.agents, settings.metrics_port)
+    worker = faust.Worker(app, health, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+def build(settings: Settings, codec: Codec, agents: App, reached: Reached) -> faust.App:
+    """The Faust app with these agents, not started."""
+    transport.install()
+    folder = (settings.state_dir / "faust" / agents.id).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    member = f"{socket.gethostname()}-{derived('worker', folder)}"
+    app = faust.App(
+        agents.id,
+        broker=";".join(f"kafka://{each}" for each in settings.kafka.split(",")),
+        store="rocksdb://",
+        datadir=folder,
+        autodiscover=False,
+        processing_guarantee="at_least_once",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=PARTITIONS,
+        topic_replication_factor=settings.replication,
+        table_standby_replicas=0,
+        stream_wait_empty=True,
+        stream_buffer_maxsize=STREAM_BUFFER_MAX,
+        stream_recovery_delay=0.0,
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
+        broker_rebalance_timeout=REBALANCE_SECONDS,
+        broker_request_timeout=REQUEST_SECONDS,
+        broker_max_poll_records=POLL_RECORDS_MAX,
+        broker_commit_interval=COMMIT_SECONDS,
+        broker_commit_every=COMMIT_EVERY_RECORDS,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_linger=PRODUCER_LINGER_SECONDS,
+        producer_max_batch_size=PRODUCER_BATCH_BYTES,
+        producer_request_timeout=PRODUCER_SECONDS,
+        web_enabled=False,
+        consumer_group_instance_id=member,
+        canonical_url=f"http://{member}",  # The assignor tells workers apart by it; nothing listens there.
+    )
+    dead: list[DeadLetters] = []
+
+    def dead_letters() -> DeadLetters:
+        if not dead:
+            dead.append(DeadLetters(Sender(settings.kafka, "agents-dead")))
+        return dead[0]
+
+    for agent in agents.agents:
+        _register(app, agent, codec, dead_letters, reached)
+    return app
+
+
+def _register(app: faust.App, agent: Agent[Any], codec: Codec, dead_letters: Any, reached: Reached) -> None:
+    table = KeptTable(app, agent.name)
+    source = app.topic(*agent.sources, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    # One task per agent: order within a partition, and what Faust may commit, depend on it.
+    @app.agent(source, name=agent.name, concurrency=1)
+    async def _(stream: Any) -> None:
+        host = Host(codec=codec, send=app.producer.send, dead=dead_letters(), reached=reached)
+        await Batches(agent, table, host).follow(stream)

@@ -1,0 +1,119 @@
+"""An agent that only counts, and a worker of it that can be told where to die: `python -m tests.infra.faust.counting`.
+
+What it sends and keeps lets a reader see every repetition: each command names the how-manieth event of its source it
+is, each state knows which marks it has met.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from immutables import Map
+
+import contexts
+from domain.kernel.ids import BreachId, Micros, derived
+from domain.kernel.messages import Issued, Recorded
+from domain.market_data.marks import Board
+from domain.orders.events import CashCredited
+from domain.risk.commands import Measure, ReportBreach
+from infra import telemetry
+from infra.avro.codec import Codec
+from infra.faust import worker
+from infra.faust.agent import Agent, App, Step
+from infra.settings import Settings
+
+MARKS_PER_COMMAND = 10
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each kind of event came, their sum, and the unbroken run of marks."""
+
+    events: Map[str, int] = Map()
+    total: int = 0
+    mark_first: int = -1
+    mark_last: int = -1
+    marks: int = 0
+
+
+Counted = tuple[Count, Sequence[Issued[ReportBreach]]]
+
+
+def on_event(state: Count, recorded: Recorded[Any], board: Board) -> Counted:
+    event = recorded.event
+    kind = type(event).__name__
+    amount = event.amount if isinstance(event, CashCredited) else 1
+    count = state.events.get(kind, 0) + 1
+    counted = msgspec.structs.replace(state, events=state.events.set(kind, count), total=state.total + amount)
+    return counted, (_command(recorded.stream_id, recorded.event_id, count),)
+
+
+def on_mark(state: Count, board: Board) -> Counted:
+    first = board.sequence if state.mark_first < 0 else state.mark_first
+    counted = msgspec.structs.replace(state, mark_first=first, mark_last=board.sequence, marks=state.marks + 1)
+    return counted, ()
+
+
+def _command(account: str, cause: str, count: int) -> Issued[ReportBreach]:
+    return Issued(
+        command=ReportBreach(
+            at=Micros(1),
+            actor="agent:test.counting",
+            breach_id=BreachId(cause),
+            measure=Measure.ORDER_RATE,
+            observed=count,
+            allowed=0,
+            mark_sequence=0,
+            book_version=0,
+        ),
+        command_id=derived("count", cause),
+        tenant="t",
+        stream_id=account,
+        causation_id=cause,
+        correlation_id=cause,
+    )
+
+
+def agent_of(run: str) -> Agent[Count]:
+    """The agent of one test: its topics begin with the run's name."""
+    return Agent(
+        name=f"{run}.counting",
+        events=(f"{run}.orders.events", f"{run}.risk.events"),
+        marks=f"{run}.marks",
+        commands=f"{run}.commands",
+        initial=Count(),
+        on_event=on_event,
+        on_mark=on_mark,
+    )
+
+
+class Assassin:
+    """Kills the process when a step was reached so many times; an empty step kills nobody."""
+
+    def __init__(self, step: str, times: int) -> None:
+        self._step = step
+        self._left = times
+
+    def __call__(self, step: Step) -> None:
+        if step == self._step:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    telemetry.configure("agents", "INFO")
+
+    def attach(app: App) -> None:
+        app.add(agent_of(order["run"]))
+
+    assassin = Assassin(order.get("step", ""), order.get("times", 0))
+    worker.run(Settings(), Codec(contexts.messages()), [attach], app_id=order["run"], reached=assassin)
+
+
+if __name__ == "__main__":
+    main()

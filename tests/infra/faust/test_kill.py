@@ -1,0 +1,68 @@
+"""Killed at each step, again and again: the totals are exact all the same."""
+
+import random
+
+import pytest
+
+from domain.risk.events import HaltOrdered
+from infra.faust.agent import Step
+from tests.infra.faust.bench import Bench, accounts, credit
+
+pytestmark = pytest.mark.kafka
+
+ACCOUNTS = 60
+CREDITS = 2_000
+HALTS = 300
+MARKS = 120
+PER_TRANSACTION = 50
+KILLS = ((Step.COMMANDS, 1), (Step.PUT, 40), (Step.CHANGELOG, 2), (Step.PUT, 110), (Step.COMMANDS, 2))
+
+
+def load(bench: Bench) -> int:
+    """Everything that comes in, with runs that were aborted, a poison and an event without a key; gives the sum."""
+    chance = random.Random(1)
+    names = list(accounts(ACCOUNTS))
+    total = 0
+    for number in range(0, CREDITS, PER_TRANSACTION):
+        amounts = [chance.randrange(1, 100) for _ in range(PER_TRANSACTION)]
+        bench.tape.commit("orders.events", [(chance.choice(names), credit(amount)) for amount in amounts])
+        total += sum(amounts)
+        if number % 400 == 0:
+            bench.tape.abort("orders.events", chance.sample(names, 20))
+        if number < HALTS:
+            bench.tape.commit("risk.events", [(chance.choice(names), HaltOrdered(reason="r"))] * PER_TRANSACTION)
+        if number % 100 == 0:
+            bench.tape.mark(MARKS * 100 // CREDITS)
+        if number == 500:
+            bench.tape.poison("orders.events", names[1])
+            bench.tape.commit("orders.events", [("", credit(0))])
+    bench.tape.abort("orders.events", names)
+    return total
+
+
+def test_kill_9_at_each_step_loses_nothing_doubles_nothing_and_contradicts_nothing(bench: Bench) -> None:
+    total = load(bench)
+    for step, times in KILLS:
+        victim = bench.start(step=step, times=times)
+        assert victim.await_death() == -9, f"{step}: {victim.log.read_text()[-3000:]}"
+    last = bench.start()
+    last.await_caught_up()
+    assert last.terminate() == 0
+
+    states = bench.states()
+    counts = [state.events for state in states.values()]
+    assert sum(count.get("CashCredited", 0) for count in counts) == CREDITS
+    assert sum(count.get("HaltOrdered", 0) for count in counts) == HALTS
+    assert sum(state.total for state in states.values()) == total + HALTS
+    for account, state in states.items():
+        assert state.marks == state.mark_last - state.mark_first + 1, f"{account}: a mark was missed or doubled"
+        assert state.mark_last == MARKS - 1, account
+
+    commands = bench.commands()
+    assert len(commands) == CREDITS + HALTS
+    assert all(len(set(places)) == 1 for places in commands.values()), "one id, two payloads"
+
+    letters = [dict(message.headers()) for message in bench.read(f"{bench.run}.orders.events.dead")]
+    causes = {letter["id"]: letter["cause"] for letter in letters}
+    assert sorted(causes.values()) == [b"NO_FRAME", b"NO_KEY"]
+    assert all(letter["source"].startswith(f"{bench.run}.orders.events|".encode()) for letter in letters)
