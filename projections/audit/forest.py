@@ -205,6 +205,7 @@ async def run(
     starts = forest.starts()
     await source.assign(starts)
     signed_at = looked_at = 0
+    is_behind = True
     while not stopping.is_set():
         records = await source.take(BATCH_MAX, TAKE_WAIT_MS)
         if records:
@@ -213,9 +214,11 @@ async def run(
         is_due = now - signed_at >= CHECKPOINT_MS * _MICROS_PER_MS
         if is_due and await asyncio.to_thread(forest.checkpoint, now) is not None:
             signed_at = now
-        if now - looked_at >= PROGRESS_MS * _MICROS_PER_MS:
-            report(forest.progress(await _lag(source, starts)))
-            looked_at = now
+        has_caught_up = is_behind and not records
+        if has_caught_up or now - looked_at >= PROGRESS_MS * _MICROS_PER_MS:
+            progress = forest.progress(await _lag(source, starts))
+            report(progress)
+            looked_at, is_behind = now, not progress.ready()[0]
     await asyncio.to_thread(forest.checkpoint, clock())
 
 
