@@ -47,6 +47,8 @@ class Venue:
     open: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[str, Order | None] = field(default_factory=dict)
     """None for an id that was rejected: it is spent all the same."""
+    asked_for: dict[str, Order] = field(default_factory=dict)
+    """Orders by every id a replace asked for, granted or not: a cancel that was sent behind it names that id."""
     _out: list[Message] = field(default_factory=list)
     _at_ns: int = 0
 
@@ -112,8 +114,12 @@ class Venue:
                 self.books[request.symbol].rest(order.entry)
             elif message["type"] == "rejected":
                 self.by_client_id.setdefault(client_id, None)
+            elif message["type"] == "replace_rejected" and isinstance(request, Replace) and order is not None:
+                self.asked_for[request.new_client_order_id] = order
             elif message["type"] == "replaced" and isinstance(request, Replace) and order is not None:
-                if self._change(order, request):
+                self.asked_for[request.new_client_order_id] = order
+                is_new = request.new_client_order_id != order.client_order_id
+                if is_new and self._change(order, request):
                     self.books[order.new.symbol].rest(order.entry)
             elif message["type"] == "filled" and order is not None:
                 quantity = amounts.parse(message["quantity"])
@@ -142,7 +148,12 @@ class Venue:
         self._settle(self.books[request.symbol].enter(order.entry))
 
     def _cancel(self, request: Cancel) -> None:
+        """Any id the order ever had will do, also one that was asked for in vain."""
         reason, order = self._find(request.account, request.client_order_id)
+        if reason in {"superseded", "unknown_order"}:
+            named = self.by_client_id.get(request.client_order_id) or self.asked_for.get(request.client_order_id)
+            if named is not None and named.new.account == request.account and named.entry.id in self.open:
+                order = named
         if order is None:
             self._say("cancel_rejected", request.account, request.client_order_id, reason=reason)
         else:
@@ -150,6 +161,12 @@ class Venue:
 
     def _replace(self, request: Replace) -> None:
         reason, order = self._find(request.account, request.client_order_id)
+        if order is not None:
+            self.asked_for[request.new_client_order_id] = order
+        known = self.by_client_id.get(request.new_client_order_id)
+        if known is not None and known.client_order_id == request.new_client_order_id:
+            self._say_replaced(known, request)  # The same request again: the same answer, and nothing is done twice.
+            return
         if request.new_client_order_id in self.by_client_id:
             reason = "duplicate_id"
         elif order is None:
@@ -168,10 +185,18 @@ class Venue:
             )
             return
         enters_again = self._change(order, request)
-        leaves = amounts.quantity_text(order.leaves)
-        self._say("replaced", request.account, request.client_order_id, new_client_order_id=new_id, leaves=leaves)
+        self._say_replaced(order, request)
         if enters_again:
             self._settle(self.books[order.new.symbol].enter(order.entry))
+
+    def _say_replaced(self, order: Order, request: Replace) -> None:
+        self._say(
+            "replaced",
+            request.account,
+            request.client_order_id,
+            new_client_order_id=request.new_client_order_id,
+            leaves=amounts.quantity_text(order.leaves),
+        )
 
     def _find(self, account: str, client_order_id: str) -> tuple[str, Order | None]:
         """The open order whose live id this is, or the reason why there is none."""

@@ -140,13 +140,26 @@ def test_only_its_own_account_reaches_an_order() -> None:
     assert desk.ask(type="cancel", client_order_id="a-1", account="bob") == ["a-1 cancel_rejected unknown_order"]
 
 
-def test_a_replaced_order_answers_to_its_new_id_only() -> None:
+def test_a_replace_that_is_asked_twice_is_done_once() -> None:
     desk = Desk()
     desk.new("a-1", limit=99)
     assert desk.replace("a-1", "a-2", 20, 98) == ["a-1 replaced a-2 20"]
-    assert desk.cancel("a-1") == ["a-1 cancel_rejected superseded"]
-    assert desk.replace("a-1", "a-2", 20, 98) == ["a-1 replace_rejected duplicate_id a-2"]
+    assert desk.replace("a-1", "a-2", 20, 98) == ["a-1 replaced a-2 20"]
     assert desk.quote(97, 98) == ["a-2 filled 20 98.00 0"]
+
+
+def test_a_cancel_finds_its_order_by_any_id_it_ever_had() -> None:
+    desk = Desk()
+    desk.new("a-1", limit=99)
+    desk.replace("a-1", "a-2", 20, 98)
+    assert desk.cancel("a-1") == ["a-2 cancelled 20"]
+
+
+def test_a_cancel_sent_behind_a_refused_replace_still_cancels() -> None:
+    desk = Desk()
+    desk.new("a-1", quantity=70, limit=101)
+    assert desk.replace("a-1", "a-2", 50, 101) == ["a-1 replace_rejected already_filled a-2"]
+    assert desk.cancel("a-2") == ["a-1 cancelled 10"]
 
 
 def test_a_replace_counts_what_was_filled_already() -> None:
