@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.local import ports
 from domain.kernel.ids import DepositId, Micros, event_id
@@ -147,6 +148,7 @@ class Bench:
         assert attached([lambda app: app.add(self.agent)], run).changelog_of(self.agent) == self.changelog
         self.tape = Tape(bootstrap, codec, run)
         self._started: list[Worker] = []
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def start(self, name: str = "one", step: str = "", times: int = 0) -> "Worker":
         """A worker with a state folder of this name, that dies at this step."""
@@ -159,6 +161,23 @@ class Bench:
             if worker.process.poll() is None:
                 worker.process.kill()
                 worker.process.wait()
+
+    def await_owners(self, count: int) -> None:
+        """Until so many workers share all partitions of the first source."""
+        until = time.monotonic() + READY_SECONDS_MAX
+        while (shares := self._shares()) and not (len(shares) == count and sum(shares) == PARTITIONS):
+            assert time.monotonic() < until, f"partitions per worker are still {shares}"
+            time.sleep(0.2)
+
+    def _shares(self) -> list[int]:
+        described = self._admin.describe_consumer_groups([self.run])
+        members = described[self.run].result(10).members
+        owned = [
+            sum(place.topic == self.agent.events[0] for place in member.assignment.topic_partitions)
+            for member in members
+            if member.assignment is not None
+        ]
+        return [share for share in owned if share] or [0]
 
     def read(self, topic: str) -> list[Any]:
         """Every committed record of a topic."""
