@@ -1,0 +1,136 @@
+"""`tapeline projections`: what is live, how far behind it is, and how to build one again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.avro.codec import Codec
+from infra.kafka.reader import Reader
+from infra.postgres import Database, DatabaseDown
+from infra.settings import PARTITIONS, POLL_WAIT_MS, Settings
+from projections import generations
+from projections.projector import BATCH_RECORDS_MAX
+from projections.read_model import ReadModel
+from projections.rebuild import Outcome, Rebuild, RebuildFailed
+
+T = TypeVar("T")
+
+COUNTED_MAX = 50_000
+"""Records that `lag` counts in one partition; beyond that it says so."""
+
+GENERATIONS = "SELECT * FROM projections.generations ORDER BY name, generation"
+LIVE_POSITIONS = """
+SELECT p.* , g.name FROM projections.positions AS p JOIN projections.generations AS g USING (schema)
+WHERE g.state = 'live' ORDER BY g.name, p.topic, p.partition
+"""
+
+
+class _LivePosition(msgspec.Struct, kw_only=True):
+    name: str
+    topic: str
+    partition: int
+    next_offset: int
+    sequence: int
+
+
+def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Sequence[ReadModel]) -> typer.Typer:
+    """The commands; settings and codec are made when one runs."""
+    cli = typer.Typer(help="Read models: what is live, how far behind, build one again.", no_args_is_help=True)
+    console = Console()
+    by_name = {model.name: model for model in models}
+
+    @cli.command("list")
+    def list_generations() -> None:
+        """Show every read model with its generations."""
+        table = Table("projection", "declared", "generation", "version", "state")
+        for row in _with(settings(), lambda db: db.rows(generations.Generation, GENERATIONS)):
+            declared = by_name.get(row.name)
+            table.add_row(row.name, str(declared.version) if declared else "-", row.schema, str(row.version), row.state)
+        console.print(table)
+
+    @cli.command()
+    def lag() -> None:
+        """Show how many records each live read model has not taken yet."""
+        table = Table("projection", "topic", "partition", "sequence", "behind")
+        for position, behind in _with(settings(), lambda db: _behind(db, settings())):
+            shown = f"{COUNTED_MAX}+" if behind >= COUNTED_MAX else str(behind)
+            table.add_row(position.name, position.topic, str(position.partition), str(position.sequence), shown)
+        console.print(table)
+
+    @cli.command()
+    def rebuild(name: str, *, accept_differences: bool = False) -> None:
+        """Build a read model again beside the live one, compare the two, and switch.
+
+        Differences between equal versions keep the live one, unless --accept-differences is given.
+        """
+        model = by_name.get(name)
+        if model is None:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(sorted(by_name))}")
+        outcome = _with(
+            settings(),
+            lambda db: _rebuilt(db, settings(), codec(), model, is_accepted=accept_differences),
+        )
+        for difference in outcome.differences:
+            console.print(f"[bold]{difference.table}[/bold] live {difference.live}, rebuilt {difference.rebuilt}")
+            for line in difference.only_live:
+                console.print(f"  - {line}", markup=False)
+            for line in difference.only_rebuilt:
+                console.print(f"  + {line}", markup=False)
+        if not outcome.is_switched:
+            console.print("The live read model serves on. Look at the rows above; --accept-differences switches.")
+            raise typer.Exit(1)
+
+    return cli
+
+
+def _with(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do this work with a database; what cannot be done is said without a traceback."""
+
+    async def done() -> T:
+        db = Database(settings.postgres, name="tapeline")
+        try:
+            await generations.prepare(db)
+            return await work(db)
+        finally:
+            await db.close()
+
+    try:
+        return asyncio.run(done())
+    except (DatabaseDown, RebuildFailed) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+async def _rebuilt(db: Database, settings: Settings, codec: Codec, model: ReadModel, *, is_accepted: bool) -> Outcome:
+    reader = Reader(settings.kafka, "rebuild")
+    try:
+        return await Rebuild(db, reader, codec, model, PARTITIONS).run(is_accepted=is_accepted, say=typer.echo)
+    finally:
+        await reader.close()
+
+
+async def _behind(db: Database, settings: Settings) -> list[tuple[_LivePosition, int]]:
+    """The records between each position and the end, counted: offsets alone would count transaction markers too."""
+    live = await db.rows(_LivePosition, LIVE_POSITIONS)
+    reader = Reader(settings.kafka, "lag")
+    try:
+        ends = {topic: await reader.ends(topic) for topic in {each.topic for each in live}}
+        return [(each, await _count(reader, each, ends[each.topic].get(each.partition, 0))) for each in live]
+    finally:
+        await reader.close()
+
+
+async def _count(reader: Reader, position: _LivePosition, end: int) -> int:
+    place = (position.topic, position.partition)
+    count, at = 0, position.next_offset
+    if at < end:
+        await reader.assign({place: at})
+    while at < end and count < COUNTED_MAX:
+        count += len(await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS))
+        at = max(at, reader.position().get(place, at))
+    return count
