@@ -78,7 +78,7 @@ class Reader:
         await self._drop_taken()
         self._positions.clear()
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in starts.items()]
-        await self._thread.call(self._consumer.assign, places)
+        await self._thread.call(self._assign, places)
 
     async def seek(self, partition: Partition, offset: int) -> None:
         """Go on reading an assigned partition from another place."""
@@ -118,6 +118,12 @@ class Reader:
             await asyncio.wait([taken])
             if not taken.cancelled():
                 taken.exception()  # Seen: what failed was of a place that is left.
+
+    def _assign(self, places: list[TopicPartition]) -> None:
+        """Leaders are asked for first: librdkafka looks for one it does not know only every half second."""
+        for topic in {place.topic for place in places}:
+            self._consumer.list_topics(topic, LOOKUP_SECONDS_MAX)
+        self._consumer.assign(places)
 
     def _take(self, limit: int, wait_ms: int) -> "_Taken":
         """`poll` waits for one, `consume` empties what came with it: `consume` alone would wait to fill its number."""

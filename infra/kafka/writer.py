@@ -33,7 +33,8 @@ class TapeWriter(Protocol):
     3. No end is ever retried, by us or by a client on our behalf. An error, a time-out, a lost connection, a
        cancelled call: `UnclearEnd`. After it only `take_over` is legal; anything else is an AssertionError.
     4. An accepted end alone is no evidence: both answers, for the records and for the end, must be good. And even
-       then the owner believes only what it reads back.
+       then the owner believes only what it reads back: a broker that stops in order may accept an end and never
+       write its marker. So a connection lost between two batches is an `UnclearEnd` too, found by the next `send`.
     5. `Fenced` is final. A later owner is at work; nothing of the refused batch is visible, or ever will be.
     """
 
