@@ -159,7 +159,7 @@ def test_a_cancel_sent_behind_a_refused_replace_still_cancels() -> None:
     desk = Desk()
     desk.new("a-1", quantity=70, limit=101)
     assert desk.replace("a-1", "a-2", 50, 101) == ["a-1 replace_rejected already_filled a-2"]
-    assert desk.cancel("a-2") == ["a-1 cancelled 10"]
+    assert desk.cancel("a-2") == ["a-1 cancelled 20"]
 
 
 def test_a_replace_counts_what_was_filled_already() -> None:
