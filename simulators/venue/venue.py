@@ -161,10 +161,11 @@ class Venue:
 
     def _replace(self, request: Replace) -> None:
         reason, order = self._find(request.account, request.client_order_id)
+        known = self.asked_for.get(request.new_client_order_id)
         if order is not None:
             self.asked_for[request.new_client_order_id] = order
-        known = self.by_client_id.get(request.new_client_order_id)
-        if known is not None and known.client_order_id == request.new_client_order_id:
+        is_live = known is not None and known.entry.id in self.open
+        if known is not None and is_live and known.client_order_id == request.new_client_order_id:
             self._say_replaced(known, request)  # The same request again: the same answer, and nothing is done twice.
             return
         if request.new_client_order_id in self.by_client_id:
