@@ -44,6 +44,12 @@ class Addresses:
         """Where the venue simulator takes orders."""
         return f"http://127.0.0.1:{self.venue_port}"
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that was chosen."""
+        servers = (self.kafka_port, self.postgres_port, self.gateway_port, self.market_port, self.venue_port)
+        return (*servers, *self.metrics.values())
+
     def env(self) -> dict[str, str]:
         """As every process of the stack gets it."""
         return {

@@ -108,7 +108,7 @@ def _follow(child: subprocess.Popen[bytes], log: Path) -> None:
                 if READY in line:
                     return
             elif child.poll() is not None:
-                raise NotReady(f"the stack did not come up. {children.tail(log)}")
+                raise NotReady(f"the stack did not come up; what was shown stands in {log} too")
             elif time.monotonic() > end:
                 raise NotReady(f"the stack is not up after {UP_LIMIT_S:.0f} s. {children.tail(log)}")
             else:

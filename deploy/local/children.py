@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -37,7 +38,7 @@ def spawn(  # noqa: PLR0913  what a child is, one argument each
     """Start it, from a thread that lives as long as the child should: Linux watches the thread, not the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -50,6 +51,52 @@ def spawn(  # noqa: PLR0913  what a child is, one argument each
             start_new_session=True,
             preexec_fn=_tether(death_signal),  # noqa: PLW1509  one system call, looked up before the fork
         )
+    _remember(child, log)
+    return child
+
+
+def end_leftover(log: Path, *, limit_s: float, with_signal: signal.Signals = signal.SIGTERM) -> None:
+    """End the child that last wrote this log, if its parent died without ending it: its port and files are wanted."""
+    try:
+        told = json.loads(_memory(log).read_text())
+        if _found(told["parent"]) is not None:
+            return
+        left = _found(told["child"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if left is None:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        left.send_signal(with_signal)
+        try:
+            left.wait(limit_s)
+        except psutil.TimeoutExpired:
+            left.kill()
+            left.wait(KILLED_LIMIT_S)
+
+
+def _memory(log: Path) -> Path:
+    return log.with_suffix(".pid")
+
+
+def _remember(child: subprocess.Popen[bytes], log: Path) -> None:
+    """Note who runs and who started it; a start time goes with each id, as ids come back."""
+    with contextlib.suppress(psutil.Error):
+        told = {
+            who: [pid, psutil.Process(pid).create_time()]
+            for who, pid in (("child", child.pid), ("parent", os.getpid()))
+        }
+        _memory(log).write_text(json.dumps(told))
+
+
+def _found(told: tuple[int, float]) -> psutil.Process | None:
+    """The very process that was noted, if it still runs."""
+    pid, created = told
+    try:
+        process = psutil.Process(pid)
+        return process if process.create_time() == created and _runs(process) else None
+    except psutil.Error:
+        return None
 
 
 def stop(child: subprocess.Popen[bytes], *, limit_s: float, with_signal: signal.Signals = signal.SIGTERM) -> bool:

@@ -94,6 +94,7 @@ class LocalKafka:
         """Start it and come back; only a new folder is waited for, a second."""
         machine, libraries = java.find(), jars.ensure()
         archive = class_archive.flag(machine, libraries)
+        children.end_leftover(self.log, limit_s=STOP_LIMIT_S)
         self._refuse_taken_port()
         config = kafka_files.write(self.folder, self._ports, self._extra)
         if not (self.folder / "data" / "meta.properties").is_file():

@@ -44,6 +44,11 @@ def preferred(port: int | None) -> int:
     return one()
 
 
+def release(*given: int) -> None:
+    """Their servers have ended: they may be given again."""
+    _given.difference_update(given)
+
+
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could bind it; connections that linger do not count, as every server sets SO_REUSEADDR."""
     with socket.socket() as probe:

@@ -91,6 +91,7 @@ class LocalPostgres:
         user = unprivileged.user()
         programs = unprivileged.reachable_copy(binaries.folder, "postgres", user)
         data = self._data = unprivileged.private_folder(self._wanted, user) / f"data-{binaries.release}"
+        children.end_leftover(self.log, limit_s=STOP_LIMIT_S, with_signal=_FAST)
         if not ports.is_free(self._port):
             raise PortTaken(f"port {self._port} is taken by another program: stop it, or choose another port")
         if not (data / "PG_VERSION").is_file():

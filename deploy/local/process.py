@@ -51,6 +51,7 @@ class AppProcess:
 
     def launch(self) -> None:
         """Start it and come back."""
+        children.end_leftover(self.log, limit_s=STOP_LIMIT_S)
         self._child = children.spawn(self._argv, log=self.log, env=self._env, cwd=self._cwd)
 
     def is_ready(self) -> bool:

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.text import Text
+
+PASSING = (": starting", ": preparing", ": stopped")
+"""Ends of lines that only tell what is under way; all others are worth keeping."""
 
 
 def line(text: str) -> None:
@@ -23,9 +27,9 @@ def shown(title: str) -> Iterator[Callable[[str], None]]:
     with console.status(title) as status:
 
         def show(text: str) -> None:
-            if ": ready" in text or ": " not in text:
-                console.print(f"[green]✓[/] {text}", highlight=False)
-            else:
+            if text.endswith(PASSING):
                 status.update(text)
+            else:
+                console.print(Text(text))
 
         yield show

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from deploy.local import addresses, children, folders, processes, progress
+from deploy.local import addresses, children, folders, ports, processes, progress
 from deploy.local.addresses import Addresses
 from deploy.local.children import NotReady
 from deploy.local.kafka import LocalKafka, Profile
@@ -26,6 +26,8 @@ from deploy.local.supervisor import Supervisor
 
 PREPARE_LIMIT_S = 120.0
 """Longest preparation: some thirty topics and the base tables on a busy machine."""
+LEFTOVER_LIMIT_S = 15.0
+"""Longest orderly end of a leftover before it is killed."""
 LOCK_LIMIT_S = 1.0
 """Longest wait for the lock of a name: whoever asks whether a stack runs holds it for a moment."""
 PID_FILE = "supervisor.pid"
@@ -72,6 +74,9 @@ class Stack:
         self._lock_name()
         begun = time.monotonic()
         try:
+            for log in self.logs.glob("*.log"):
+                # A supervisor that was killed may have left servers that hold last time's ports.
+                children.end_leftover(log, limit_s=LEFTOVER_LIMIT_S)
             chosen = addresses.choose(self.state_dir, processes.OURS)
             kafka = LocalKafka(
                 self.state_dir / "kafka", port=chosen.kafka_port, profile=self._profile, log=self.logs / "kafka.log"
@@ -92,6 +97,8 @@ class Stack:
     def stop(self) -> None:
         """Stop everything, the last started first."""
         self.supervisor.stop()
+        if self.addresses is not None:
+            ports.release(*self.addresses.ports)
         if self._lock is not None:
             self._lock.close()
             self._lock = None

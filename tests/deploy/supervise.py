@@ -16,7 +16,9 @@ PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPE
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
 
 
-def main(folder: Path, *, is_stubborn: bool) -> None:
+def main(folder: Path, *, is_stubborn: bool, is_untied: bool) -> None:
+    if is_untied:
+        sys.platform = "another"  # where the kernel does not tell children that their parent died
     sources = {"sleeper": SLEEPER, "parent": PARENT, "last": STUBBORN if is_stubborn else SLEEPER}
     processes = [
         AppProcess(name, [sys.executable, "-c", source], env={}, log=folder / f"{name}.log")
@@ -37,4 +39,4 @@ def main(folder: Path, *, is_stubborn: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), is_stubborn=sys.argv[2:] == ["stubborn"])
+    main(Path(sys.argv[1]), is_stubborn="stubborn" in sys.argv, is_untied="untied" in sys.argv)

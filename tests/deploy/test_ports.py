@@ -25,6 +25,6 @@ def test_a_port_that_listens_is_not_free() -> None:
 
 def test_the_preferred_port_is_taken_once() -> None:
     wanted = ports.one()
-    ports._given.discard(wanted)
+    ports.release(wanted)
     assert ports.preferred(wanted) == wanted
     assert ports.preferred(wanted) != wanted

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import process, supervisor
+from deploy.local import children, process, supervisor
 from deploy.local.children import NotReady
 from deploy.local.ports import one as free_port
 from deploy.local.process import AppProcess
@@ -125,3 +125,23 @@ def supervised(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], li
     assert program.stdout is not None
     with program.stdout:
         return program, json.loads(program.stdout.readline())
+
+
+def test_what_a_killed_parent_left_is_ended_before_its_successor_starts(tmp_path: Path) -> None:
+    program, family = supervised(tmp_path, "untied")
+    program.kill()
+    program.wait()
+    assert any(not is_gone(pid) for pid in family)
+    for log in tmp_path.glob("*.log"):
+        children.end_leftover(log, limit_s=5)
+    assert eventually(lambda: all(is_gone(pid) for pid in family[:3]))
+    for pid in family[3:]:
+        if not is_gone(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_child_whose_parent_lives_is_no_leftover(watcher: Supervisor, tmp_path: Path) -> None:
+    sleeper = python("sleeper", SLEEPER, tmp_path)
+    watcher.bring(sleeper)
+    children.end_leftover(sleeper.log, limit_s=5)
+    assert sleeper.is_alive
