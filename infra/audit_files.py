@@ -35,6 +35,10 @@ class AuditDamaged(Exception):
     """The files contradict each other or the signed checkpoint; the message names the place and the remedy."""
 
 
+class TilesMissing(AuditDamaged):
+    """A tile is not there: the trees can be made again from the tape, and must then lead to the signed roots."""
+
+
 class Position(msgspec.Struct, frozen=True):
     """Where a tree reads on: its size, the offset of the next record on this cluster, the link of the last one."""
 
@@ -66,8 +70,9 @@ class AuditFiles:
                     continue
                 if len(data) >= tile.width * HASH_BYTES:
                     return data[: tile.width * HASH_BYTES]
-        raise AuditDamaged(
-            f"{name}: tile {tile.path()} is missing; rebuild the trees from the tape: move {self.root} away"
+        raise TilesMissing(
+            f"{name}: tile {tile.path()} is missing. Move {self._tree(name)} away and start the audit process: it makes"
+            " the tree again from the tape and compares it with what was signed"
         )
 
     def _candidates(self, name: TreeName, tile: Tile) -> Iterator[Path]:

@@ -115,9 +115,8 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Show an account as it was: prices and quantities in units of 1e-8, cash in cents, as on the tape."""
-        known = tape()
-        past = _answer(_replay(account, as_of, known), as_json)
-        plain = {context: msgspec.to_builtins(each, enc_hook=_plain) for context, each in past.items()}
+        past = _answer(_replay(account, as_of, tape()), as_json)
+        plain = msgspec.to_builtins(past, enc_hook=_plain)
         _say(as_json, plain, json.dumps(plain, indent=2))
 
     return commands

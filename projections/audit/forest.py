@@ -12,10 +12,10 @@ import msgspec
 
 from domain.audit.checkpoint import Checkpoint, TreeHead, TreeName
 from domain.audit.merkle import EMPTY_ROOT, record_hash
-from domain.audit.tiles import WIDTH
+from domain.audit.tiles import WIDTH, Edge
 from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
-from infra.audit_files import AuditDamaged, AuditWriter, Position
+from infra.audit_files import AuditDamaged, AuditWriter, Position, TilesMissing
 from infra.kafka.chain import Link, follow, link_from
 from infra.kafka.reader import BEGINNING
 from infra.kafka.records import Arrived, Partition
@@ -67,15 +67,21 @@ class Tree:
     """One partition of the tape on its way into its tree."""
 
     def __init__(self, name: TreeName, head: TreeHead, position: Position | None, files: AuditWriter) -> None:
-        """Begin at a signed head. Without a position the partition is read again from the start and compared."""
+        """Begin at a signed head. Without a position the partition is read again from the start and compared.
+
+        A tree whose files are gone is made again from the start, and must come to the signed root.
+        """
         self.name = name
         self._files = files
-        self._edge = files.edge(name, head)
-        self._known: Iterator[bytes] = iter(()) if position else files.leaves(name, head.size)
+        self._signed = self._head = head
+        try:
+            self._edge = files.edge(name, head)
+        except TilesMissing:
+            self._edge, position = Edge(), None
+        self._known: Iterator[bytes] = iter(()) if position else files.leaves(name, self._edge.size)
         self.index = head.size if position else 0
         self._link = link_from(position.link) if position else Link()
         self.offset = position.offset if position else BEGINNING
-        self._head = head
 
     @property
     def is_sequenced(self) -> bool:
@@ -89,7 +95,7 @@ class Tree:
 
     def fold(self, records: Iterable[Arrived], decode: Callable[[bytes], Recorded[Any]]) -> None:
         """Add records in log order; a broken chain stops everything, since nobody may sign past it."""
-        leaves = []
+        leaves: list[bytes] = []
         for record in records:
             if self.is_sequenced:
                 place = f"{self.name} at offset {record.offset}"
@@ -103,8 +109,22 @@ class Tree:
                 self._files.write_offset(self.name, self.index // WIDTH, record.offset)
             self.index += 1
             self.offset = record.offset + 1
+            if self.index == self._signed.size and leaves:
+                self._grow(leaves)
+                self._compare_root()
+                leaves.clear()
+        self._grow(leaves)
+
+    def _grow(self, leaves: Iterable[bytes]) -> None:
         for tile, data in self._edge.append(leaves):
             self._files.write_full(self.name, tile, data)
+
+    def _compare_root(self) -> None:
+        if self._edge.root() != self._signed.root:
+            raise AuditDamaged(
+                f"{self.name}: the tape does not lead to the root that was signed at size {self._signed.size}."
+                " Stop, and run `tapeline audit verify --tape`"
+            )
 
     def _compare(self, leaf: bytes, record: Arrived) -> None:
         if leaf != next(self._known):
@@ -126,9 +146,14 @@ class Tree:
         return Position(self.size, self.offset, self._link.token())
 
     @property
+    def signed_size(self) -> int:
+        """How many leaves it had when it was opened."""
+        return self._signed.size
+
+    @property
     def is_behind(self) -> bool:
         """Whether it is still being compared with what was signed."""
-        return self.index < self.size
+        return self.index < self._signed.size
 
 
 class Forest:
@@ -182,7 +207,8 @@ class Forest:
         for name, tree in self._trees.items():
             if tree.is_behind and not lag[name.topic]:
                 raise AuditDamaged(
-                    f"{name}: {tree.size} leaves were signed and the tape ends after {tree.index}. It was truncated"
+                    f"{name}: {tree.signed_size} leaves were signed and the tape ends after"
+                    f" {tree.index}. It was truncated"
                 )
         sizes = {name: tree.size for name, tree in self._trees.items()}
         return Progress(sizes, lag, self._last.time if self._last else Micros(0))

@@ -9,6 +9,7 @@ from domain.kernel.messages import Recorded
 from infra import audit_key, telemetry
 from infra.audit_files import AuditWriter
 from infra.clock import Clock
+from infra.kafka.chain import ChainBroken
 from infra.kafka.reader import Reader
 from projections.audit import forest
 from projections.audit.forest import Forest, Progress
@@ -44,6 +45,9 @@ class Audit:
                 partitions = await forest.partitions_of(self._reader, self._topics)
                 trees = await asyncio.to_thread(Forest, files, partitions, self._decode)
                 await forest.run(trees, self._reader, clock=self._clock, stopping=stop, report=self._report)
+        except ChainBroken:
+            telemetry.CHAIN_BREAKS.labels("audit").inc()
+            raise
         finally:
             await self._reader.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -194,6 +195,18 @@ def test_without_its_positions_the_tape_is_compared_with_what_was_signed(tmp_pat
     tape.logs[MESSAGES, 1][2] = tape.logs[MESSAGES, 0][2]
     with pytest.raises(AuditDamaged, match="is not the one that leaf 2 was made of"):
         read_all(tmp_path, tape)
+
+
+def test_trees_whose_files_are_gone_are_made_again_and_compared(tmp_path: Path, tape: Tape) -> None:
+    read_all(tmp_path, filled(tape, 300))
+    shutil.rmtree(tmp_path / "audit" / "trees" / MESSAGES)
+    signed = read_all(tmp_path, filled(tape, 5))
+    assert signed is not None
+    assert signed.trees == expected(tape)
+    shutil.rmtree(tmp_path / "audit" / "trees" / MESSAGES)
+    tape.logs[MESSAGES, 1][2] = tape.logs[MESSAGES, 0][2]
+    with pytest.raises(AuditDamaged, match="does not lead to the root that was signed"):
+        read_all(tmp_path, filled(tape, 5))
 
 
 async def test_the_loop_signs_reports_and_ends_when_told(tmp_path: Path, tape: Tape) -> None:
