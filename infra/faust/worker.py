@@ -4,6 +4,7 @@ A worker is known to its group by its state folder, since a folder of tables bel
 the session takes its partitions up again and nobody else notices.
 """
 
+import logging
 import socket
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -59,6 +60,8 @@ def run(
     except topics.TopicsDiffer as difference:
         log.error("worker not started", why=str(difference))  # noqa: TRY400  # The message is the whole story.
         raise SystemExit(NOT_CONFIGURED) from difference
+    for library in ("faust", "mode", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # They draw tables of every rebalance.
     mode.loop.use("uvloop")
     app = build(settings, codec, attached, reached)
     health = Health(app, attached.agents, settings.metrics_port)

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from domain.kernel.money import Money, Price
 from domain.market_data.marks import Mark, MarkPrice
 from domain.orders.events import CashCredited
 from infra.avro.codec import Codec
-from infra.faust.topics import attached, topics
+from infra.faust.agent import App
+from infra.faust.topics import topics
 from infra.faust.values import Values
 from infra.kafka.sender import murmur2_partition
 from infra.kafka.topics import TopicSpec, declare
 from infra.settings import PARTITIONS
-from tests.infra.faust.counting import Count, agent_of
+from tests.infra.faust.counting import Count, agents_of
 
 READY_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 20.0
@@ -75,6 +76,11 @@ class Tape:
         self._producer.produce(f"{self.run}.{topic}", b"poison", account.encode(), partition)
         self._producer.commit_transaction(20)
 
+    def skip_one(self) -> None:
+        """The next event of each partition will seem to have lost the one before it."""
+        for place in self._sequence:
+            self._sequence[place] += 1
+
     def mark(self, count: int = 1, phase: Phase = Phase.OPEN, **last: int) -> None:
         """So many marks, each in every partition."""
         self._producer.begin_transaction()
@@ -92,7 +98,7 @@ class Tape:
             )
             value = self._codec.encode_observed(mark)
             for partition in range(PARTITIONS):
-                self._producer.produce(f"{self.run}.marks", value, None, partition)
+                self._producer.produce(f"{self.run}.market_data.marks", value, None, partition)
             self._marks += 1
         self._producer.commit_transaction(20)
 
@@ -136,23 +142,31 @@ def credit(amount: int) -> CashCredited:
 class Bench:
     """Topics of one run, and the workers that live on them."""
 
-    def __init__(self, bootstrap: str, codec: Codec, run: str, folder: Path) -> None:
+    def __init__(
+        self, bootstrap: str, codec: Codec, run: str, folder: Path, agents: Sequence[str] = ("counting",)
+    ) -> None:
         self.run = run
         self.bootstrap = bootstrap
         self.folder = folder
-        self.agent = agent_of(run)
+        self.agents = tuple(agents)
+        made = agents_of(run, agents)
+        self.agent = made[0]
         self.changelog = f"{run}-{self.agent.name}-changelog"
-        names = (*self.agent.sources, self.agent.commands)
+        names = {name for agent in made for name in (*agent.sources, agent.commands)}
         sources = [TopicSpec(name=name, partitions=PARTITIONS, flush_each=False) for name in names]
-        declare(bootstrap, [*sources, *topics([lambda app: app.add(self.agent)], run)])
-        assert attached([lambda app: app.add(self.agent)], run).changelog_of(self.agent) == self.changelog
+
+        def attach(app: App) -> None:
+            for agent in made:
+                app.add(agent)
+
+        declare(bootstrap, [*sources, *topics([attach], run)])
         self.tape = Tape(bootstrap, codec, run)
         self._started: list[Worker] = []
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def start(self, name: str = "one", step: str = "", times: int = 0) -> "Worker":
         """A worker with a state folder of this name, that dies at this step."""
-        worker = Worker(self, name, {"run": self.run, "step": step, "times": times})
+        worker = Worker(self, name, {"run": self.run, "agents": self.agents, "step": step, "times": times})
         self._started.append(worker)
         return worker
 
@@ -208,10 +222,10 @@ class Bench:
         latest = {message.key(): message.value() for message in self.read(self.changelog)}
         return {key.decode(): values.decode(value)[1] for key, value in latest.items() if not key.startswith(b"\x00")}
 
-    def commands(self) -> dict[str, list[tuple[int, bytes, bytes]]]:
+    def commands(self, topic: str = "") -> dict[str, list[tuple[int, bytes, bytes]]]:
         """Every command by its id, with each place and payload it was seen in."""
         found: dict[str, list[tuple[int, bytes, bytes]]] = defaultdict(list)
-        for message in self.read(self.agent.commands):
+        for message in self.read(topic or self.agent.commands):
             command_id = dict(message.headers())["command-id"].decode()
             found[command_id].append((message.partition(), message.key(), message.value()))
         return dict(found)

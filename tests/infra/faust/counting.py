@@ -1,7 +1,8 @@
-"""An agent that only counts, and a worker of it that can be told where to die: `python -m tests.infra.faust.counting`.
+"""An agent that only counts, and a worker that can be told where to die: `python -m tests.infra.faust.counting ORDER`.
 
-What it sends and keeps lets a reader see every repetition: each command names the how-manieth event of its source it
-is, each state knows which marks it has met.
+The same worker runs the agents of the system, on topics whose names begin with the run's. What the counting agent
+sends and keeps lets a reader see every repetition: each command names the how-manieth event of its source it is, each
+state knows which marks it has met.
 """
 
 import json
@@ -25,8 +26,8 @@ from infra.avro.codec import Codec
 from infra.faust import worker
 from infra.faust.agent import Agent, App, Step
 from infra.settings import Settings
-
-MARKS_PER_COMMAND = 10
+from streams.orders import day_end
+from streams.risk import exposure
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,12 +83,31 @@ def agent_of(run: str) -> Agent[Count]:
     return Agent(
         name=f"{run}.counting",
         events=(f"{run}.orders.events", f"{run}.risk.events"),
-        marks=f"{run}.marks",
+        marks=f"{run}.market_data.marks",
         commands=f"{run}.commands",
         initial=Count(),
         on_event=on_event,
         on_mark=on_mark,
     )
+
+
+def agents_of(run: str, names: Sequence[str]) -> list[Agent[Any]]:
+    """These agents, on the topics of this run."""
+    app = App()
+    if "risk.exposure" in names:
+        exposure.attach(app)
+    if "orders.day_end" in names:
+        day_end.attach(app)
+    moved = [
+        msgspec.structs.replace(
+            agent,
+            events=tuple(f"{run}.{topic}" for topic in agent.events),
+            marks=f"{run}.{agent.marks}",
+            commands=f"{run}.{agent.commands}",
+        )
+        for agent in app.agents
+    ]
+    return [*moved, *([agent_of(run)] if "counting" in names else [])]
 
 
 class Assassin:
@@ -109,7 +129,8 @@ def main() -> None:
     telemetry.configure("agents", "INFO")
 
     def attach(app: App) -> None:
-        app.add(agent_of(order["run"]))
+        for agent in agents_of(order["run"], order["agents"]):
+            app.add(agent)
 
     assassin = Assassin(order.get("step", ""), order.get("times", 0))
     worker.run(Settings(), Codec(contexts.messages()), [attach], app_id=order["run"], reached=assassin)
