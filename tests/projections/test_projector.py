@@ -108,12 +108,12 @@ async def test_it_waits_for_a_database_that_is_away_and_catches_up(
     await projector.apply(tape.arrived[:100])
     postgres.kill()
     work = asyncio.create_task(projector.apply(tape.arrived[100:]))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not projector.trouble():
             await asyncio.sleep(0.01)
     assert projector.ready()[0] is False
     await asyncio.to_thread(postgres.start)
-    await asyncio.wait_for(work, 30)
+    await asyncio.wait_for(work, 90)
     assert projector.trouble() == []
     for model in MODELS:
         assert await stored(db, model) == folded(tape, model)
