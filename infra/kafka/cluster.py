@@ -60,6 +60,17 @@ class Cluster:
             raise NoAnswer(f"{topic}[{partition}]: its end was refused with Kafka error {code}")
         return int(offset)
 
+    async def know(self, topic: str, partition: int, transactional_id: str) -> None:
+        """Look up and connect to the partition's leader and the id's coordinator. Raises NoAnswer."""
+        leader = self._leaders.get((topic, partition)) or await self._find_leader(topic, partition)
+        coordinator = self._coordinators.get(transactional_id) or await self._find_coordinator(transactional_id)
+        for address in (leader, coordinator):
+            await self._reach(address)
+
+    def is_whole(self) -> bool:
+        """Whether every connection that was opened is still there."""
+        return all(connection.connected() for connection in self._connections.values())
+
     def hold(self) -> None:
         """Open no connection any more until `forget`: a loss between two requests shall not pass in silence."""
         self._is_held = True
@@ -78,9 +89,15 @@ class Cluster:
             await asyncio.wait(closing, timeout=CLOSE_SECONDS_MAX)
 
     async def _ask(self, address: tuple[str, int], request: "Request[Any]") -> Any:
+        connection = await self._reach(address)
         try:
-            connection = await self._connection(address)
             return await connection.send(request)
+        except (KafkaError, OSError, TimeoutError) as failure:
+            raise NoAnswer(f"broker {address[0]}:{address[1]}: {type(failure).__name__}: {failure}") from failure
+
+    async def _reach(self, address: tuple[str, int]) -> AIOKafkaConnection:
+        try:
+            return await self._connection(address)
         except (KafkaError, OSError, TimeoutError) as failure:
             raise NoAnswer(f"broker {address[0]}:{address[1]}: {type(failure).__name__}: {failure}") from failure
 

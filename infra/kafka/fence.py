@@ -17,6 +17,7 @@ from infra.settings import TAKE_OVER_TIMEOUT_MS
 
 AGAIN_MS = 3
 HANGING_MS = 500  # After a fence the markers are written; what stays open longer, its coordinator has forgotten.
+GO_ON_MS_MAX = 1_000  # A broker that is well answers in a few; a restart is for the take-over, which waits longer.
 
 _WAIT = {codes.CONCURRENT_TRANSACTIONS, codes.COORDINATOR_LOADING}  # The first: the old transaction is being ended.
 _MOVED = {codes.COORDINATOR_NOT_AVAILABLE, codes.NOT_COORDINATOR}
@@ -47,6 +48,22 @@ async def take(
         ) from late
 
 
+async def go_on(cluster: Cluster, topic: str, partition: int, transactional_ids: Sequence[str]) -> None:
+    """Connect again after a loss between two batches, if the last one stands; UnclearEnd if not.
+
+    A broker that found us idle has hung up, and nothing is wrong. A broker that was stopped may have lost the marker of
+    the last end: then nothing must be written behind it.
+    """
+    cluster.forget()
+    try:
+        async with asyncio.timeout(GO_ON_MS_MAX / 1000):
+            for each in transactional_ids:
+                await cluster.know(topic, partition, each)
+            await _until_quiet(cluster, topic, partition, ours=())
+    except (NoAnswer, TimeoutError) as doubt:
+        raise UnclearEnd(f"{topic}[{partition}]: connection lost since the last end ({doubt}); take over") from doubt
+
+
 async def fence(cluster: Cluster, transactional_id: str) -> tuple[int, int]:
     """Take the id from whoever had it; its open transaction is aborted. Producer id and epoch. Raises NoAnswer."""
     request = InitProducerIdRequest(transactional_id, TRANSACTION_TIMEOUT_MS)
@@ -61,12 +78,12 @@ async def fence(cluster: Cluster, transactional_id: str) -> tuple[int, int]:
         await asyncio.sleep(AGAIN_MS / 1000)
 
 
-async def _until_quiet(cluster: Cluster, topic: str, partition: int, producer_ids: Collection[int]) -> None:
+async def _until_quiet(cluster: Cluster, topic: str, partition: int, ours: Collection[int]) -> None:
     began = time.monotonic()
     while True:
         end = await cluster.end_of(topic, partition, READ_UNCOMMITTED)
         if await cluster.end_of(topic, partition, READ_COMMITTED) >= end:
             return
-        if (time.monotonic() - began) * 1000 > HANGING_MS:
-            await abort_hanging(cluster, topic, partition, producer_ids)
+        if ours and (time.monotonic() - began) * 1000 > HANGING_MS:
+            await abort_hanging(cluster, topic, partition, ours)
         await asyncio.sleep(AGAIN_MS / 1000)

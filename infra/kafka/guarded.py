@@ -45,6 +45,10 @@ class GuardedWriter(LawfulWriter):
 
     async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
         producer = self._producers[transactional_id]
+        await self._threads[transactional_id].call(producer.poll, 0)  # Serves `_noticed`.
+        if self._is_cut:
+            await fence.go_on(self._cluster, self._topic, self._partition, self._ids)
+            self._is_cut = False
         await self._threads[transactional_id].call(self._guarded, lambda: self._produce(producer, records))
 
     async def _end(self, transactional_id: str) -> None:
@@ -94,9 +98,6 @@ class GuardedWriter(LawfulWriter):
             if error is not None:
                 refused.append(error)
 
-        producer.poll(0)  # Serves `_noticed`.
-        if self._is_cut:
-            raise UnclearEnd(f"{self._name()}: the connection was lost since the last end; take over")
         producer.begin_transaction()
         for record in records:
             producer.produce(

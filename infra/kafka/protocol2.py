@@ -34,6 +34,9 @@ class Protocol2Writer(LawfulWriter):
 
     async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
         """CONCURRENT_TRANSACTIONS is the one answer after which we send again: it says that nothing was appended."""
+        if not self._cluster.is_whole():
+            await fence.go_on(self._cluster, self._topic, self._partition, self._ids)
+            self._cluster.hold()
         batch = record_batch(records, *self._epochs[transactional_id])
         request = Produce(transactional_id, self._topic, self._partition, batch, REQUEST_MS_MAX)
         until = time.monotonic() + MARKERS_MS_MAX / 1000

@@ -34,7 +34,7 @@ class TapeWriter(Protocol):
        cancelled call: `UnclearEnd`. After it only `take_over` is legal; anything else is an AssertionError.
     4. An accepted end alone is no evidence: both answers, for the records and for the end, must be good. And even
        then the owner believes only what it reads back: a broker that stops in order may accept an end and never
-       write its marker. So a connection lost between two batches is an `UnclearEnd` too, found by the next `send`.
+       write its marker. So after a connection lost between two batches `send` first looks whether the last one stands.
     5. `Fenced` is final. A later owner is at work; nothing of the refused batch is visible, or ever will be.
     """
 

@@ -37,19 +37,19 @@ class KafkaTape:
 
     def __init__(self, arm: type[Protocol2Writer | GuardedWriter], bootstrap: str, topic: str) -> None:
         self._arm = arm
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self.topic = topic
         self._cluster = Cluster(bootstrap, "test")
         self._writers: list[TapeWriter] = []
 
     def writer(self) -> TapeWriter:
-        writer = self._arm(self._bootstrap, self.topic, PARTITION)
+        writer = self._arm(self.bootstrap, self.topic, PARTITION)
         self._writers.append(writer)
         return writer
 
     async def visible(self) -> list[Arrived]:
         stable, _ = await self.ends()
-        reader = Reader(self._bootstrap)
+        reader = Reader(self.bootstrap)
         await reader.assign({(self.topic, PARTITION): BEGINNING})
         records: list[Arrived] = []
         async with asyncio.timeout(15):
