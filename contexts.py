@@ -22,15 +22,33 @@ from domain.orders.events import OrderEvent
 from domain.risk.commands import RiskCommand
 from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
+from gateways.accounts import rest as accounts_rest
+from gateways.market_data import rest as market_data_rest
+from gateways.orders import rest as orders_rest
+from gateways.orders import websocket as orders_websocket
+from gateways.risk import rest as risk_rest
+from gateways.routes import Route
 from infra.catalogue import Feed, deciding, fed
+from infra.faust.agent import Attach
+from infra.faust.topics import topics as topics_of_agents
 from infra.kafka.topics import TopicSpec
+from projections.accounts.account_list import account_list
+from projections.accounts.ledger import ledger
+from projections.market_data.last_trades import last_trades
+from projections.orders.blotter import blotter
+from projections.orders.journal import journal
+from projections.orders.positions import positions
+from projections.read_model import ReadModel
+from projections.risk.board import board
 from streams.accounts.opening import opening
 from streams.accounts.transfers import transfers
 from streams.effects import Effect
 from streams.executions.interpret import interpret
 from streams.executions.venue import venue
 from streams.market_data.feed import feed
+from streams.orders import day_end
 from streams.partition import Deciding
+from streams.risk import exposure
 from streams.risk.halts import halts
 from streams.sagas import Saga
 
@@ -46,6 +64,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     feeds: tuple[Feed, ...] = ()
     sagas: tuple[Saga, ...] = ()
     effects: tuple[Effect, ...] = ()
+    agents: tuple[Attach, ...] = ()
+    projections: tuple[ReadModel, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 CONTEXTS = (
@@ -56,6 +77,9 @@ CONTEXTS = (
         decider=orders,
         commands=get_args(OrderCommand),
         events=get_args(OrderEvent),
+        agents=(day_end.attach,),
+        projections=(blotter, positions, journal),
+        routes=(*orders_rest.ROUTES, *orders_websocket.ROUTES),
     ),
     Context(
         name="executions",
@@ -68,6 +92,8 @@ CONTEXTS = (
         key="symbol",
         feeds=(Feed("quotes", Quote, days=7, is_flushed=False), Feed("marks", Mark)),
         effects=(feed,),
+        projections=(last_trades,),
+        routes=market_data_rest.ROUTES,
     ),
     # Custody
     Context(
@@ -77,6 +103,8 @@ CONTEXTS = (
         commands=get_args(AccountCommand),
         events=get_args(AccountEvent),
         sagas=(opening, transfers),
+        projections=(account_list, ledger),
+        routes=accounts_rest.ROUTES,
     ),
     # Oversight
     Context(
@@ -86,6 +114,9 @@ CONTEXTS = (
         commands=get_args(RiskCommand),
         events=get_args(RiskEvent),
         sagas=(halts,),
+        agents=(exposure.attach,),
+        projections=(board,),
+        routes=risk_rest.ROUTES,
     ),
     Context(name="audit", key="partition"),
 )
@@ -112,11 +143,23 @@ def subjects() -> dict[type, tuple[str, ...]]:
 
 
 def topics() -> Iterator[TopicSpec]:
-    """Every topic of the system, as it must be."""
+    """Every topic of the system, as it must be, each once."""
+    specs = {spec.name: spec for spec in topics_of_agents(agents())}
     for context in CONTEXTS:
         if context.decider is not None:
-            yield from deciding(context.name)
-        yield from fed(context.name, context.feeds)
+            specs |= {spec.name: spec for spec in deciding(context.name)}
+        specs |= {spec.name: spec for spec in fed(context.name, context.feeds)}
+    yield from specs.values()
+
+
+def agents() -> tuple[Attach, ...]:
+    """Every Faust agent."""
+    return tuple(agent for context in CONTEXTS for agent in context.agents)
+
+
+def audited() -> tuple[str, ...]:
+    """The topics whose every record is a leaf of the audit forest."""
+    return (*(f"{context.name}.events" for context in CONTEXTS if context.decider is not None), "executions.messages")
 
 
 def deciders() -> list[Deciding]:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -11,10 +12,17 @@ import typer
 import uvloop
 
 import contexts
-from infra import telemetry
+from gateways import gateway, receipts, registry
+from gateways.audit import cli as audit_cli
+from gateways.audit import rest as audit_rest
+from gateways.audit.evidence import Evidence
+from gateways.operations import cli as operations_cli
+from infra import audit_key, telemetry, tokens
+from infra.audit_files import AuditFiles
 from infra.avro import contracts
 from infra.avro.codec import Codec
 from infra.clock import wall
+from infra.faust import worker
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.groups import Groups
 from infra.kafka.guarded import GuardedWriter
@@ -23,15 +31,58 @@ from infra.kafka.reader import Reader
 from infra.kafka.sender import Sender
 from infra.kafka.topics import declare
 from infra.kafka.writer import TapeWriter
+from infra.postgres import Database
 from infra.settings import PARTITIONS, settings
+from projections import cli as projections_cli
+from projections import projector
+from projections.audit.host import Audit
 from streams.deciders import Deciders, Owner
 from streams.effects import Effects, Tools
 from streams.following import Follower
 from streams.sagas import Sagas
 
+
+async def _database_version() -> str:
+    """What the database says it is."""
+    database = Database(settings().postgres, name="doctor")
+    try:
+        return str(await database.value("SELECT version()"))
+    finally:
+        await database.close()
+
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 schemas = typer.Typer(no_args_is_help=True, help="The contracts of all messages.")
 app.add_typer(schemas, name="schemas")
+
+app.add_typer(
+    audit_cli.app(
+        lambda: audit_cli.Tape(
+            topics=contexts.audited(),
+            decode=Codec(contexts.messages()).decode_event,
+            deciders={deciding.context: deciding.decider for deciding in contexts.deciders()},
+        )
+    ),
+    name="audit",
+)
+app.add_typer(
+    projections_cli.app(
+        settings,
+        lambda: Codec(contexts.messages()),
+        [model for context in contexts.CONTEXTS for model in context.projections],
+    ),
+    name="projections",
+)
+operations_cli.attach(
+    app,
+    operations_cli.System(
+        contexts=[deciding.context for deciding in contexts.deciders()],
+        topics=list(contexts.topics()),
+        codec=lambda: Codec(contexts.messages()),
+        drift=lambda: list(contracts.drift(contexts.messages())),
+        database=_database_version,
+    ),
+)
 
 Process = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -83,15 +134,62 @@ async def effects(stop: asyncio.Event) -> None:
     await sender.close()
 
 
-PROCESSES: dict[str, Process] = {"deciders": deciders, "sagas": sagas, "effects": effects}
+async def project(stop: asyncio.Event) -> None:
+    """Keep every read model."""
+    models = [model for context in contexts.CONTEXTS for model in context.projections]
+    running = asyncio.create_task(projector.run(settings(), Codec(contexts.messages()), models))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def audit(stop: asyncio.Event) -> None:
+    """Grow the forest over everything that is audited, and sign it."""
+    host = Audit(
+        contexts.audited(), Codec(contexts.messages()).decode_event, reader("audit"), wall, settings().state_dir
+    )
+    await telemetry.serve_probes(settings().metrics_port, host.ready)
+    await host.run(stop)
+
+
+async def serve(stop: asyncio.Event) -> None:
+    """Open the doors."""
+    codec = Codec(contexts.messages())
+    routes = [route for context in contexts.CONTEXTS for route in context.routes]
+    routes += [*receipts.ROUTES, *registry.ROUTES, *audit_rest.routes(evidence(), codec.decode_event)]
+    await gateway.run(settings(), codec, routes, [deciding.context for deciding in contexts.deciders()], stop)
+
+
+def evidence() -> Evidence:
+    """What proofs are made of."""
+    state_dir = settings().state_dir
+    return Evidence(AuditFiles(state_dir), audit_key.verifier(state_dir), lambda: reader("evidence"))
+
+
+PROCESSES: dict[str, Process] = {
+    "deciders": deciders,
+    "sagas": sagas,
+    "effects": effects,
+    "projector": project,
+    "audit": audit,
+    "gateway": serve,
+}
+AGENTS = "agents"
+"""The one process whose loop is not ours: Faust's worker."""
 
 
 @app.command()
 def run(name: str) -> None:
     """Run one process until it is told to stop."""
-    if name not in PROCESSES:
-        raise typer.BadParameter(f"{name!r} is no process; there are {', '.join(PROCESSES)}")
+    if name not in PROCESSES and name != AGENTS:
+        raise typer.BadParameter(f"{name!r} is no process; there are {AGENTS}, {', '.join(PROCESSES)}")
     telemetry.configure(name, settings().log_level)
+    if name == AGENTS:
+        worker.run(settings(), Codec(contexts.messages()), contexts.agents())
     uvloop.run(_until_told(PROCESSES[name]))
 
 
@@ -99,6 +197,8 @@ def run(name: str) -> None:
 def prepare() -> None:
     """Make what must be there before any process starts: topics, tables, keys. What is there and differs is refused."""
     declare(settings().kafka, contexts.topics(), settings().replication)
+    tokens.Mint(settings().state_dir)
+    audit_key.signer(settings().state_dir)
 
 
 @schemas.command()
