@@ -188,6 +188,14 @@ def _mapped(connection: Any = None) -> Iterator[None]:
             f"PostgreSQL cannot answer: {error!r}. Check that it runs and that TAPELINE_POSTGRES names it"
         ) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        if connection is None or connection.is_closed():
+        if connection is None or _is_gone(connection):
             raise DatabaseDown(f"the connection to PostgreSQL is gone: {error!r}") from error
         raise
+
+
+def _is_gone(connection: Any) -> bool:
+    """The pool takes a lost connection back by itself; from then on every question to it is an error."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True

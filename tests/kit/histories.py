@@ -90,7 +90,6 @@ def _withdraw(tape: Tape, account_id: str, withdrawal_id: str, amount: int) -> N
 
 
 def _breach(tape: Tape, account_id: str, breach_id: str, amount: int) -> None:
-    seen = {"observed": amount, "allowed": 100, "mark_sequence": amount, "book_version": 1}
     if amount % 3 == 0:
         limits = r.SetLimits(
             actor="sub:desk",
@@ -102,11 +101,25 @@ def _breach(tape: Tape, account_id: str, breach_id: str, amount: int) -> None:
         tape.decide("risk", account_id, limits)
     elif amount % 3 == 1:
         report = r.ReportBreach(
-            actor="agent:test", breach_id=BreachId(breach_id), measure=Measure.GROSS_EXPOSURE, **seen
+            actor="agent:test",
+            breach_id=BreachId(breach_id),
+            measure=Measure.GROSS_EXPOSURE,
+            observed=amount,
+            allowed=100,
+            mark_sequence=amount,
+            book_version=1,
         )
         tape.decide("risk", account_id, report)
     else:
-        tape.decide("risk", account_id, r.ReportRecovery(actor="agent:test", measure=Measure.GROSS_EXPOSURE, **seen))
+        recovery = r.ReportRecovery(
+            actor="agent:test",
+            measure=Measure.GROSS_EXPOSURE,
+            observed=amount,
+            allowed=100,
+            mark_sequence=amount,
+            book_version=1,
+        )
+        tape.decide("risk", account_id, recovery)
 
 
 def _order_command(tape: Tape, account_id: str, what: str, number: int, amount: int) -> OrderCommand:

@@ -1,4 +1,4 @@
-"""The reading port over a tape in memory: what `infra.kafka.reader.Reader` does, for hosts that are given their source."""
+"""The reading port over a tape in memory: what `infra.kafka.reader.Reader` does, for hosts that take their source."""
 
 from collections.abc import Mapping
 

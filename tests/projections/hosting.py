@@ -1,6 +1,7 @@
 """Read models under test: a host over a database, and the same rows by the pure folds alone."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -60,10 +61,7 @@ def folded(tape: Tape, model: ReadModel) -> Rows:
 
 async def stored(db: Database, model: ReadModel) -> Rows:
     """What the tables hold, in the database."""
-    return {
-        table.name: set(await db.rows(table.row, f"SELECT * FROM {table.name}"))  # noqa: S608
-        for table in model.tables
-    }
+    return {table.name: set(await db.rows(table.row, f"SELECT * FROM {table.name}")) for table in model.tables}
 
 
 def without_place(rows: Rows) -> Rows:
@@ -72,3 +70,13 @@ def without_place(rows: Rows) -> Rows:
         name: {msgspec.structs.replace(row, topic="", partition=-1, sequence=-1) for row in found}
         for name, found in rows.items()
     }
+
+
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 60.0) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(within_s):
+        while True:
+            answer = holds()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.01)

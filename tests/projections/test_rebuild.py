@@ -16,7 +16,7 @@ from projections.rebuild import Outcome, Rebuild, RebuildFailed
 from tests.kit.histories import choices_from, play
 from tests.kit.listed import ListedReader
 from tests.kit.tape import Tape
-from tests.projections.hosting import MODELS, folded, projector_of, stored, without_place
+from tests.projections.hosting import MODELS, eventually, folded, projector_of, stored, without_place
 
 pytestmark = pytest.mark.postgres
 
@@ -38,10 +38,13 @@ async def follow(projector: Projector, reader: ListedReader) -> None:
 async def caught_up(db: Database, tape: Tape, name: str, topics: tuple[str, ...]) -> None:
     """The live read model reflects the whole tape."""
     last = {(each.topic, each.partition): each for each in tape.arrived if each.topic in topics}
-    async with asyncio.timeout(60):
-        for place, record in last.items():
-            while await generations.reflected(db, name, *place) < tape.codec.decode_event(record.value).sequence:
-                await asyncio.sleep(0.01)
+    for place, record in last.items():
+        sequence = tape.codec.decode_event(record.value).sequence
+
+        async def is_there(place: tuple[str, int] = place, sequence: int = sequence) -> bool:
+            return await generations.reflected(db, name, *place) >= sequence
+
+        await eventually(is_there)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
