@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 from collections import deque
 
 LINES_MAX = 20_000
@@ -10,7 +11,7 @@ LINES_MAX = 20_000
 LINES_AT_ONCE = 200
 """Lines written before the socket is asked whether it keeps up."""
 BUFFER_BYTES_MAX = 64 * 1024
-"""Bytes that may wait in the process below the queue; little, so that the queue is what fills."""
+"""Bytes that may wait below the queue, in the process and in the kernel; few, so that the queue is what fills."""
 
 log = logging.getLogger("market")
 
@@ -26,6 +27,8 @@ class Client:
         self.name = "{}:{}".format(*writer.get_extra_info("peername")[:2])
         self.is_cut = False
         writer.transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
+        # The kernel would hold megabytes more, and a listener would be minutes behind before anybody noticed.
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES_MAX)
 
     def offer(self, line: bytes) -> None:
         """Queue a line; a listener with a full queue loses its connection instead."""

@@ -70,15 +70,15 @@ async def test_a_late_client_hears_the_clock_and_each_current_quote_first(tmp_pa
 
 
 async def test_a_slow_client_is_cut_and_others_hear_everything(tmp_path: Path) -> None:
-    busy = ("--speed", "20000", "--steps-per-day", "20000", "--days", "1", "--wait-for-clients", "2")
-    async with program("market", tmp_path / "log", *busy, "--client-lines", 3000) as market:
+    busy = ("--speed", "5000", "--steps-per-day", "3000", "--days", "1", "--wait-for-clients", "2")
+    async with program("market", tmp_path / "log", *busy, "--client-lines", 5000) as market:
         slow = socket.socket()
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", market.port))
         with slow:
             async with listener(market) as reader:
                 lines = await heard(reader, is_end)
-    assert sum(line["type"] == "quote" for line in lines) == 20_000 * 5
+    assert sum(line["type"] == "quote" for line in lines) == 3000 * 5
     assert f"cut client 127.0.0.1:{slow_port(market.log)}" in market.log.read_text()
     assert market.log.read_text().count("cut client") == 1
 

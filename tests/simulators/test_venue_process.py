@@ -39,12 +39,14 @@ async def test_resume_brings_exactly_what_was_missed_then_what_is_new(tmp_path: 
     async with ScriptedMarket.open() as market, venue_at(market, tmp_path) as venue:
         async with customer(venue) as ann:
             for number in range(5):
-                await ann.buy(f"a{number}-1", limit="99")
-            before = list(await ann.hears(count(5)))
-        async with customer(venue, after=2) as ann:
-            assert await ann.hears(count(3)) == before[2:]
+                await ann.buy(f"a{number}-1", 1)
+            before = list(await ann.hears(count(10)))
+        for after in range(10):
+            async with customer(venue, after=after) as ann:
+                assert await ann.hears(count(10 - after)) == before[after:]
+        async with customer(venue, after=10) as ann:
             await ann.buy("b-1", limit="99")
-            assert (await ann.hears(count(4)))[-1]["seq"] == 6
+            assert [m["seq"] for m in await ann.hears(count(1))] == [11]
 
 
 async def test_every_customer_hears_every_message(tmp_path: Path) -> None:
