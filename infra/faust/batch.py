@@ -18,6 +18,7 @@ from domain.market_data.marks import Mark, follow
 from infra import telemetry
 from infra.avro.codec import Codec, Undecodable
 from infra.faust.agent import Agent, Reached, Step
+from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable, Partition, States
 from infra.kafka import chain
 from infra.kafka.dead_letters import DeadLetters
@@ -40,6 +41,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     codec: Codec
     send: Send
     dead: DeadLetters
+    pulse: Pulse
     reached: Reached
 
 
@@ -53,6 +55,7 @@ class Batches(Generic[S]):
         self._codec = host.codec
         self._send = host.send
         self._dead = host.dead
+        self._pulse = host.pulse
         self._reached = host.reached
         self._issued: list[Issued[Any]] = []
         self._changed: dict[int, _Changed] = {}
@@ -72,6 +75,7 @@ class Batches(Generic[S]):
             await self._apply(event)
         await self._send_commands()
         self._reached(Step.COMMANDS)
+        self._pulse.check()
         self._put()
         await self._table.acknowledged()
         self._reached(Step.CHANGELOG)

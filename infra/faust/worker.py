@@ -6,7 +6,8 @@ the session takes its partitions up again and nobody else notices.
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NoReturn
 
 import faust
@@ -17,8 +18,9 @@ from infra import telemetry
 from infra.avro.codec import Codec
 from infra.faust import topics, transport
 from infra.faust.agent import APP_ID, Agent, App, Attach, Reached
-from infra.faust.batch import Batches, Host
+from infra.faust.batch import Batches, Host, die
 from infra.faust.health import Health
+from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.sender import Sender
@@ -29,6 +31,8 @@ NOT_CONFIGURED = 78
 SESSION_SECONDS = 6.0
 """The broker's own minimum: partitions of a worker that died move after this long."""
 HEARTBEAT_SECONDS = 1.0
+STILL_SECONDS_MAX = SESSION_SECONDS - HEARTBEAT_SECONDS
+"""A process that stood still longer may have lost its session."""
 REBALANCE_SECONDS = 8.0
 REQUEST_SECONDS = 40.0
 COMMIT_SECONDS = 0.5
@@ -60,12 +64,13 @@ def run(
     except topics.TopicsDiffer as difference:
         log.error("worker not started", why=str(difference))  # noqa: TRY400  # The message is the whole story.
         raise SystemExit(NOT_CONFIGURED) from difference
-    for library in ("faust", "mode", "aiokafka"):
+    for library in ("faust", "mode", "aiokafka", "infra.faust"):
         logging.getLogger(library).setLevel(logging.WARNING)  # They draw tables of every rebalance.
     mode.loop.use("uvloop")
     app = build(settings, codec, attached, reached)
     health = Health(app, attached.agents, settings.metrics_port)
     worker = faust.Worker(app, health, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # It writes control characters even where nobody sees it turn.
     worker.execute_from_commandline()
 
 
@@ -106,24 +111,27 @@ def build(settings: Settings, codec: Codec, agents: App, reached: Reached) -> fa
         consumer_group_instance_id=member,
         canonical_url=f"http://{member}",  # The assignor tells workers apart by it; nothing listens there.
     )
-    dead: list[DeadLetters] = []
 
-    def dead_letters() -> DeadLetters:
-        if not dead:
-            dead.append(DeadLetters(Sender(settings.kafka, "agents-dead")))
-        return dead[0]
+    @cache  # One for all agents, and made in their loop.
+    def host() -> Host:
+        return Host(
+            codec=codec,
+            send=app.producer.send,
+            dead=DeadLetters(Sender(settings.kafka, "agents-dead")),
+            pulse=Pulse(STILL_SECONDS_MAX, lambda failure: die(agents.id, failure)),
+            reached=reached,
+        )
 
     for agent in agents.agents:
-        _register(app, agent, codec, dead_letters, reached)
+        _register(app, agent, host)
     return app
 
 
-def _register(app: faust.App, agent: Agent[Any], codec: Codec, dead_letters: Any, reached: Reached) -> None:
+def _register(app: faust.App, agent: Agent[Any], host: Callable[[], Host]) -> None:
     table = KeptTable(app, agent.name)
     source = app.topic(*agent.sources, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     # One task per agent: order within a partition, and what Faust may commit, depend on it.
     @app.agent(source, name=agent.name, concurrency=1)
     async def _(stream: Any) -> None:
-        host = Host(codec=codec, send=app.producer.send, dead=dead_letters(), reached=reached)
-        await Batches(agent, table, host).follow(stream)
+        await Batches(agent, table, host()).follow(stream)

@@ -177,9 +177,9 @@ class Bench:
                 worker.process.wait()
 
     def await_owners(self, count: int) -> None:
-        """Until so many workers share all partitions of the first source."""
+        """Until so many workers share all partitions of the first source; nobody owns none."""
         until = time.monotonic() + READY_SECONDS_MAX
-        while (shares := self._shares()) and not (len(shares) == count and sum(shares) == PARTITIONS):
+        while (len(shares := self._shares()), sum(shares)) != (count, PARTITIONS if count else 0):
             assert time.monotonic() < until, f"partitions per worker are still {shares}"
             time.sleep(0.2)
 
@@ -191,7 +191,7 @@ class Bench:
             for member in members
             if member.assignment is not None
         ]
-        return [share for share in owned if share] or [0]
+        return [share for share in owned if share]
 
     def read(self, topic: str) -> list[Any]:
         """Every committed record of a topic."""

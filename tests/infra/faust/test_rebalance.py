@@ -1,10 +1,12 @@
 """Workers come, die and go while events come in: nothing is lost, whoever had the partition."""
 
 import random
+import signal
 import threading
 
 import pytest
 
+from infra.faust.batch import EXIT_CODE
 from tests.infra.faust.bench import Bench, Tape, accounts, credit
 
 pytestmark = pytest.mark.kafka
@@ -42,6 +44,17 @@ class Load(threading.Thread):
     def stop(self) -> None:
         self._stopping.set()
         self.join()
+
+
+def test_a_worker_that_stood_still_longer_than_its_session_ends_when_it_goes_on(bench: Bench) -> None:
+    bench.tape.commit("orders.events", [(name, credit(1)) for name in accounts(ACCOUNTS)])
+    worker = bench.start()
+    worker.await_ready()
+    worker.process.send_signal(signal.SIGSTOP)
+    bench.await_owners(0)
+    worker.process.send_signal(signal.SIGCONT)
+    assert worker.await_death() == EXIT_CODE
+    assert "the process stood still" in worker.log.read_text()
 
 
 def test_joining_kill_9_coming_back_and_sigterm_under_load_lose_nothing(bench: Bench) -> None:
