@@ -15,7 +15,7 @@ from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.reader import Reader
 from infra.kafka.records import Arrived
-from infra.kafka.writer import TapeWriter, UnclearEnd
+from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
 from infra.settings import BATCH_COMMANDS_MAX, POLL_WAIT_MS, SNAPSHOT_EVERY_EVENTS
 from streams import snapshots
 from streams.partition import Batch, Deciding, OwnedPartition
@@ -24,6 +24,11 @@ UNCLEAR_IN_A_ROW_MAX = 20
 """Take-overs in a row before the process gives up: by then the broker is gone for minutes, and a restart is clearer."""
 BACKLOG_MAX = 20 * BATCH_COMMANDS_MAX
 """Commands held in memory before the loop stops taking more; the topic keeps the rest."""
+
+
+class MemoryAhead(Exception):
+    """What was decided after a clear end is not on the tape: only a new start, from the tape alone, is safe."""
+
 
 WriterFor = Callable[[str, int], TapeWriter]
 ReaderFor = Callable[[str], Reader]
@@ -41,18 +46,22 @@ class Owner:
         self._writer = writer_for(self.partition.topic, number)
         self._snapshots = writer_for(f"{deciding.context}.snapshots", number)
         self._events_offset = 0
+        self._tape_sequence = -1
+        self._is_first_read = True
         self._changed: set[str] = set()
         self._since_snapshot = 0
-        self._name = ""
+        self._snapshot_above = -1
+        self._is_snapshot_unclear = False
+        self._term = 0
         self._readers: ReaderFor | None = None
 
     async def take_over(self, name: str, readers: ReaderFor) -> None:
         """Fence everybody, learn what the tape holds, then write the first record of the new term."""
-        self._name, self._readers = name, readers
+        self._readers = readers
         await self._snapshots.take_over()
         await self._writer.take_over()
         await self._rebuild()
-        term = self.partition.knowledge.link.term + 1
+        self._term = term = self.partition.knowledge.link.term + 1
         await self._append(self.partition.ownership(name, term))
         telemetry.TERM.labels(self.partition.context, self.partition.number).set(term)
         log.info("owned", topic=self.partition.topic, partition=self.partition.number, term=term)
@@ -88,19 +97,42 @@ class Owner:
             self.backlog.popleft()
 
     async def recover(self) -> None:
-        """After an unclear end: fence, read back what is there. The backlog is decided again; what stands is known."""
+        """After an unclear end: fence, read back what is there. The backlog is decided again; what stands is known.
+
+        Raises Fenced when somebody reigned in between, and MemoryAhead when an end that was clear is not on the tape.
+        """
         telemetry.UNCLEAR_ENDS.labels(self.partition.context).inc()
         await self._writer.take_over()
         await self._read_back()
+        place, link = f"{self.partition.topic}[{self.partition.number}]", self.partition.knowledge.link
+        if link.term > self._term > 0:
+            raise Fenced(f"{place}: term {link.term} reigns, ours was {self._term}; end this process")
+        if link.sequence > self._tape_sequence:
+            raise MemoryAhead(
+                f"{place}: decided up to {link.sequence}, the tape ends at {self._tape_sequence}; start again"
+            )
 
     async def snapshot(self, *, is_forced: bool = False) -> None:
         """Write what changed, when enough has changed or the owner leaves."""
         if not self._changed or not (is_forced or self._since_snapshot >= SNAPSHOT_EVERY_EVENTS):
             return
-        await self._move_events_offset()
-        await snapshots.write(
-            self._snapshots, self.partition.knowledge, self._changed, self._initial, self._events_offset
-        )
+        if self._is_snapshot_unclear:
+            # Whoever fences the snapshots again must first prove by a clear end of events that it is still the owner.
+            await self._snapshots.take_over()
+            self._is_snapshot_unclear, self._snapshot_above = False, self.partition.knowledge.link.sequence
+        if self.partition.knowledge.link.sequence <= self._snapshot_above:
+            return
+        try:
+            await self._move_events_offset()
+            await snapshots.write(
+                self._snapshots, self.partition.knowledge, self._changed, self._initial, self._events_offset
+            )
+        except UnclearEnd as unclear:
+            log.warning(
+                "snapshot put off", topic=self.partition.topic, partition=self.partition.number, why=str(unclear)
+            )
+            self._is_snapshot_unclear = True
+            return
         self._changed.clear()
         self._since_snapshot = 0
 
@@ -110,6 +142,7 @@ class Owner:
         reader = self._readers(f"{self.partition.topic}-{self.partition.number}-end")
         try:
             self._events_offset = (await reader.ends(self.partition.topic))[self.partition.number]
+            self._tape_sequence = self.partition.knowledge.link.sequence
         finally:
             await reader.close()
 
@@ -127,6 +160,7 @@ class Owner:
             )
             if kept is not None:
                 self.partition.knowledge, self._events_offset = kept
+                self._tape_sequence = self.partition.knowledge.link.sequence
         finally:
             await reader.close()
         await self._read_back()
@@ -140,13 +174,23 @@ class Owner:
             end = (await reader.ends(topic))[number]
             begin = max((await reader.begins(topic))[number], self._events_offset)
             await reader.assign({(topic, number): begin})
+            self._is_first_read = True
             while reader.position().get((topic, number), begin) < end:
                 for arrived in await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS):
                     if self.partition.fold(arrived):
                         self._changed.add(arrived.key.decode())
+                    self._follow_tape(arrived)
             self._events_offset = end
         finally:
             await reader.close()
+
+    def _follow_tape(self, arrived: Arrived) -> None:
+        """What is read must be dense by itself: memory that bridges a hole of the tape would hide it from us alone."""
+        sequence = self.partition.sequence_of(arrived)
+        if not self._is_first_read and sequence != self._tape_sequence + 1:
+            place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
+            raise MemoryAhead(f"{place}: sequence {sequence} follows {self._tape_sequence} on the tape; start again")
+        self._is_first_read, self._tape_sequence = False, sequence
 
     async def _append(self, batch: Batch) -> None:
         """One batch outside the rounds, repeated until it stands on the tape."""
@@ -177,6 +221,10 @@ class Deciders:
         self._dead_letters = dead_letters
         self._is_owner = False
         self._unclear_in_a_row = 0
+
+    def owners(self) -> list[Owner]:
+        """What this process owns, or is about to."""
+        return list(self._owners.values())
 
     def ready(self) -> tuple[bool, str]:
         """Ready when every partition is owned and the backlog is a batch at most."""

@@ -17,7 +17,7 @@ from domain.kernel.messages import Command, Event, Issued, OwnershipTaken, Recor
 from domain.kernel.stream import Familiarity, Stream, advanced
 from infra.avro.codec import Codec, Undecodable
 from infra.clock import Clock
-from infra.kafka.chain import Link, follow
+from infra.kafka.chain import ChainBroken, Link, follow
 from infra.kafka.records import Arrived, Outgoing
 from infra.kafka.writer import size_of
 from infra.settings import BATCH_COMMANDS_MAX, EVENTS_BYTES_MAX, KNOWN_COMMANDS_MAX
@@ -131,9 +131,11 @@ class OwnedPartition:
         """Take a record read back from the tape; False when it was known already. Raises ChainBroken."""
         recorded = self._codec.decode_event(arrived.value)
         known = self.knowledge
-        if recorded.sequence <= known.link.sequence:
-            return False
         place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
+        if recorded.sequence <= known.link.sequence:
+            if recorded.sequence == known.link.sequence and hashlib.sha256(arrived.value).digest() != known.link.hash:
+                raise ChainBroken(f"{place}: sequence {recorded.sequence} is not what was decided; start again")
+            return False
         link = follow(known.link, recorded, arrived.value, place=place)
         streams = self.evolved(known.streams, recorded)
         self.knowledge = Knowledge(
@@ -143,6 +145,10 @@ class OwnedPartition:
             streams=streams,
         )
         return True
+
+    def sequence_of(self, arrived: Arrived) -> int:
+        """The place of a record in its partition."""
+        return self._codec.decode_event(arrived.value).sequence
 
     def evolved(self, streams: Map[str, Stream[Any]], recorded: Recorded[Any]) -> Map[str, Stream[Any]]:
         """All aggregates after this event; one that is further already (a newer snapshot) stays."""

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import addresses, children, folders, progress
@@ -26,11 +27,16 @@ DOWN_LIMIT_S = 90.0
 """Longest way down: each service has its own limit, most end in a second."""
 
 
-def up(root: Path = folders.ROOT, *, name: str = "dev", with_market: bool = True, is_tied: bool = False) -> Addresses:
-    """Bring the stack up, or find it up; with `is_tied` it ends when the calling process does."""
+def up(
+    root: Path = folders.ROOT, *, name: str = "dev", options: Sequence[str] = (), is_tied: bool = False
+) -> Addresses:
+    """Bring the stack up, or find it up; with `is_tied` it ends when the calling process does.
+
+    `options` are those of `python -m deploy.local.stack`.
+    """
     state_dir = root / ".tapeline" / name
     if running(state_dir) is None:
-        _start(root, name, with_market=with_market, is_tied=is_tied)
+        _start(root, name, options, is_tied=is_tied)
     found = addresses.read(state_dir)
     if found is None:
         raise NotReady(f"{state_dir / addresses.FILE} cannot be read: run `make down`, then `make up`")
@@ -74,11 +80,11 @@ def reset(root: Path = folders.ROOT, *, name: str = "dev") -> None:
     shutil.rmtree(state_dir, ignore_errors=True)
 
 
-def _start(root: Path, name: str, *, with_market: bool, is_tied: bool) -> None:
+def _start(root: Path, name: str, options: Sequence[str], *, is_tied: bool) -> None:
     log = root / ".tapeline" / name / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "deploy.local.stack", name, *([] if with_market else ["--without-market"])]
+    argv = [sys.executable, "-m", "deploy.local.stack", name, *options]
     if is_tied:
         child = children.spawn(argv, log=log, cwd=root)
     else:

@@ -21,9 +21,17 @@ class Row(NamedTuple):
     env: Mapping[str, str] = {}
 
 
-def table(addresses: Addresses, *, with_market: bool) -> list[Row]:
-    """The simulators if wanted, then ours."""
-    rows = [_market(addresses), _venue(addresses)] if with_market else []
+ENDLESS = 0
+"""Days of a market that plays on for as long as the stack is up."""
+LISTENERS = 2
+"""Who must listen before a counted number of days begins: the venue, and the feed of the effects."""
+UNRULY = ("--duplicate", "0.03", "--reorder", "0.03", "--delay-ms", "3")
+"""How the venue of a counted run behaves: it repeats, reorders and delays some of what it says."""
+
+
+def table(addresses: Addresses, *, with_market: bool, days: int = ENDLESS) -> list[Row]:
+    """The simulators if wanted, then ours. A number of days is played once, by a venue that misbehaves a little."""
+    rows = [_market(addresses, days), _venue(addresses, days)] if with_market else []
     return rows + [_ours(name, addresses) for name in OURS]
 
 
@@ -40,17 +48,17 @@ def _ours(name: str, addresses: Addresses) -> Row:
     return Row(name, argv, process.answers(port), {"TAPELINE_METRICS_PORT": str(port)})
 
 
-def _market(addresses: Addresses) -> Row:
-    """Day after day, for as long as the stack is up."""
+def _market(addresses: Addresses, days: int) -> Row:
     port = addresses.market_port
-    return Row("market", (*_simulator("market", port), "--loop"), process.listens(port))
+    counted = ("--days", str(days), "--wait-for-clients", str(LISTENERS))
+    return Row("market", (*_simulator("market", port), *(counted if days else ("--loop",))), process.listens(port))
 
 
-def _venue(addresses: Addresses) -> Row:
+def _venue(addresses: Addresses, days: int) -> Row:
     port = addresses.venue_port
     journal = Path(addresses.state_dir) / "venue.journal"
     market = f"127.0.0.1:{addresses.market_port}"
-    argv = (*_simulator("venue", port), "--market", market, "--journal", str(journal))
+    argv = (*_simulator("venue", port), "--market", market, "--journal", str(journal), *(UNRULY if days else ()))
     return Row("venue", argv, process.listens(port))
 
 

@@ -48,6 +48,7 @@ class Stack:
         *,
         name: str = "dev",
         with_market: bool = True,
+        days: int = processes.ENDLESS,
         profile: Profile = Profile.FULL,
         table: Callable[[Addresses], list[Row]] | None = None,
         prepare: Sequence[str] | None = None,
@@ -59,7 +60,7 @@ class Stack:
         self.supervisor = Supervisor(say)
         self.addresses: Addresses | None = None
         self._profile = profile
-        self._table = table or (lambda chosen: processes.table(chosen, with_market=with_market))
+        self._table = table or (lambda chosen: processes.table(chosen, with_market=with_market, days=days))
         self._prepare = processes.prepare() if prepare is None else prepare
         self._say = say
         self._lock: IO[str] | None = None
@@ -162,8 +163,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.stack", description=__doc__)
     parser.add_argument("name", nargs="?", default="dev")
     parser.add_argument("--without-market", action="store_true", help="no simulators")
+    parser.add_argument("--days", type=int, default=processes.ENDLESS, help="play so many days once, not on and on")
     args = parser.parse_args()
-    stack = Stack(name=args.name, with_market=not args.without_market)
+    stack = Stack(name=args.name, with_market=not args.without_market, days=args.days)
     with stack.supervisor.obeying_signals():
         try:
             stack.start()

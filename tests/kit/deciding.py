@@ -53,10 +53,13 @@ class Installation:
         return make
 
     @contextlib.asynccontextmanager
-    async def running(self, arm: str = "own", name: str = "owner", via: str | None = None) -> AsyncIterator[Deciders]:
+    async def running(
+        self, arm: str = "own", name: str = "owner", via: str | None = None, writer: Any = None
+    ) -> AsyncIterator[Deciders]:
         """Deciders at work, stopped in order at the end."""
         owners = [
-            Owner(self.deciding, number, self.codec, wall, self.writer(arm, via)) for number in range(self.partitions)
+            Owner(self.deciding, number, self.codec, wall, writer or self.writer(arm, via))
+            for number in range(self.partitions)
         ]
         reader, sender = Reader(self.bootstrap, f"{name}-commands"), Sender(self.bootstrap, name)
         deciders = Deciders(owners, reader, DeadLetters(sender))

@@ -1,8 +1,9 @@
 """The host of all deciders on the real broker: once, in order, whatever ends in between."""
 
+import asyncio
 import uuid
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,6 +17,10 @@ from domain.kernel.money import Money
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.kafka.chain import Link, follow
+from infra.kafka.protocol2 import Protocol2Writer
+from infra.kafka.records import Outgoing
+from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
+from streams.deciders import MemoryAhead
 from streams.partition import Deciding
 from tests.kit.deciding import ARMS, Installation
 
@@ -141,4 +146,86 @@ async def test_the_second_owner_fences_the_first(installation: Installation, arm
                 await installation.command([deposit(2)])
                 await installation.events(3)
     assert "later owner" in str(fenced.value)
+    chain_holds(await installation.everything())
+
+
+class Treacherous(Protocol2Writer):
+    """A writer whose ends can be made to lie: said to be clear and never sent, or sent and said to be unclear."""
+
+    lies: ClassVar[list[str]] = []
+
+    async def append(self, records: Sequence[Outgoing]) -> None:
+        await self.send(records)
+        await self.end()
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        self._is_swallowed = bool(self.lies) and self.lies[0] == "swallow" and self.topic.endswith(".events")
+        if self._is_swallowed:
+            self.lies.pop(0)
+            return
+        await super().send(records)
+
+    async def end(self) -> None:
+        if self._is_swallowed:
+            return
+        await super().end()
+        if self.lies and self.lies[0] == "unclear" and self.topic.endswith(".events"):
+            self.lies.pop(0)
+            self._state = type(self._state)["STRANGER"]
+            raise UnclearEnd("the answer was lost")
+
+
+@pytest.fixture
+def treacherous(installation: Installation) -> Iterator[Callable[[str, int], TapeWriter]]:
+    Treacherous.lies.clear()
+    yield lambda topic, partition: Treacherous(installation.bootstrap, topic, partition)
+    Treacherous.lies.clear()
+
+
+async def test_an_end_that_was_unclear_and_stands_is_not_decided_again(
+    installation: Installation, treacherous: Callable[[str, int], TapeWriter]
+) -> None:
+    async with installation.running(writer=treacherous):
+        await installation.command([opened()])
+        await installation.events(1)
+        Treacherous.lies.append("unclear")
+        await installation.command([deposit(n) for n in range(5)])
+        events = await installation.events(6)
+    assert [each.version for each in events] == [1, 2, 3, 4, 5, 6]
+    records = await installation.everything()
+    assert {each.term for _, each in records} == {1}
+    chain_holds(records)
+
+
+async def test_an_owner_whose_memory_is_ahead_of_the_tape_ends_itself(
+    installation: Installation, treacherous: Callable[[str, int], TapeWriter]
+) -> None:
+    with pytest.raises(MemoryAhead, match="start again"):
+        async with installation.running(writer=treacherous) as deciders:
+            await installation.command([opened()])
+            await installation.events(1)
+            Treacherous.lies.append("swallow")
+            await installation.command([deposit(1)])
+            owner = deciders.owners()[0]
+            async with asyncio.timeout(10):
+                while owner.partition.knowledge.link.sequence < 2:
+                    await asyncio.sleep(0.01)
+            await owner.recover()
+    async with installation.running():
+        events = await installation.events(2)
+    assert [type(each.event) for each in events] == [AccountOpened, CashDeposited]
+    chain_holds(await installation.everything())
+
+
+async def test_a_zombie_that_fences_its_successor_finds_the_newer_term_and_ends_itself(
+    installation: Installation, treacherous: Callable[[str, int], TapeWriter]
+) -> None:
+    with pytest.raises(Fenced, match="term 2 reigns"):
+        async with installation.running(writer=treacherous, name="zombie") as zombie:
+            await installation.command([opened()])
+            await installation.events(1)
+            async with installation.running(name="successor"):
+                pass
+            owner = zombie.owners()[0]
+            await owner.recover()
     chain_holds(await installation.everything())
