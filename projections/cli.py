@@ -30,7 +30,9 @@ WHERE g.state = 'live' ORDER BY g.name, p.topic, p.partition
 """
 
 
-class _LivePosition(msgspec.Struct, kw_only=True):
+class LivePosition(msgspec.Struct, kw_only=True):
+    """How far a live read model has come in one partition."""
+
     name: str
     topic: str
     partition: int
@@ -57,8 +59,8 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
     def lag() -> None:
         """Show how many records each live read model has not taken yet."""
         table = Table("projection", "topic", "partition", "sequence", "behind")
-        for position, behind in _with(settings(), lambda db: _behind(db, settings())):
-            shown = f"{COUNTED_MAX}+" if behind >= COUNTED_MAX else str(behind)
+        for position, count in _with(settings(), lambda db: behind(db, settings())):
+            shown = f"{COUNTED_MAX}+" if count >= COUNTED_MAX else str(count)
             table.add_row(position.name, position.topic, str(position.partition), str(position.sequence), shown)
         console.print(table)
 
@@ -114,9 +116,9 @@ async def _rebuilt(db: Database, settings: Settings, codec: Codec, model: ReadMo
         await reader.close()
 
 
-async def _behind(db: Database, settings: Settings) -> list[tuple[_LivePosition, int]]:
+async def behind(db: Database, settings: Settings) -> list[tuple[LivePosition, int]]:
     """The records between each position and the end, counted: offsets alone would count transaction markers too."""
-    live = await db.rows(_LivePosition, LIVE_POSITIONS)
+    live = await db.rows(LivePosition, LIVE_POSITIONS)
     reader = Reader(settings.kafka, "lag")
     try:
         ends = {topic: await reader.ends(topic) for topic in {each.topic for each in live}}
@@ -125,7 +127,7 @@ async def _behind(db: Database, settings: Settings) -> list[tuple[_LivePosition,
         await reader.close()
 
 
-async def _count(reader: Reader, position: _LivePosition, end: int) -> int:
+async def _count(reader: Reader, position: LivePosition, end: int) -> int:
     place = (position.topic, position.partition)
     count, at = 0, position.next_offset
     if at < end:

@@ -14,7 +14,7 @@ from infra import settings as limits
 from infra import telemetry
 from infra.avro.codec import Codec, Undecodable
 from infra.kafka.chain import ChainBroken
-from infra.kafka.reader import Reader
+from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.records import Arrived, Partition
 from infra.postgres import Database, DatabaseDown
 from infra.settings import Settings
@@ -126,6 +126,10 @@ class Projector:
                 telemetry.LAG.labels(f"projections.{name}", topic).set(records)
         await self.admit()
 
+    def forget_lag(self) -> None:
+        """What was measured holds no longer: not ready until it is measured again."""
+        self._lag = {}
+
     async def _bring(self, projection: Projection, records: Sequence[OnTape]) -> None:
         name = projection.model.name
         try:
@@ -201,6 +205,23 @@ def on_tape(codec: Codec, feeds: Mapping[str, type[Observed]], record: Arrived) 
     )
 
 
+async def declare(settings: Settings, models: Sequence[ReadModel]) -> list[str]:
+    """Make the tables of every read model that has none, so that readers find them; returns which rebuilds are due."""
+    db = Database(settings.postgres, name="prepare")
+    due: list[str] = []
+    try:
+        await db.until_up()
+        await generations.prepare(db)
+        for model in models:
+            try:
+                await generations.admit(db, model, limits.PARTITIONS)
+            except RebuildDue as refused:
+                due.append(str(refused))
+    finally:
+        await db.close()
+    return due
+
+
 async def run(settings: Settings, codec: Codec, models: Sequence[ReadModel]) -> None:
     """Project until cancelled."""
     db = Database(settings.postgres, name="projector")
@@ -235,8 +256,9 @@ async def _project(projector: Projector, reader: Reader) -> None:
 async def _watched(projector: Projector, reader: Reader) -> None:
     try:
         await projector.watch(reader)
-    except DatabaseDown as down:
-        _log.warning("read models that wait were not tried", why=str(down))
+    except (DatabaseDown, ReadFailed) as failure:
+        projector.forget_lag()
+        _log.warning("lag was not measured", why=str(failure))
 
 
 def _of(model: ReadModel, records: Sequence[OnTape]) -> list[OnTape]:
