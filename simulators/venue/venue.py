@@ -27,6 +27,8 @@ class Order:
     quantity: int
     filled: int = 0
     quotes_left: int = MARKET_ORDER_QUOTES
+    granted: Replace | None = None
+    """The replacement that gave it the terms it has."""
 
     @property
     def leaves(self) -> int:
@@ -164,8 +166,7 @@ class Venue:
         known = self.asked_for.get(request.new_client_order_id)
         if order is not None:
             self.asked_for[request.new_client_order_id] = order
-        is_live = known is not None and known.entry.id in self.open
-        if known is not None and is_live and known.client_order_id == request.new_client_order_id:
+        if known is not None and known.granted == request and known.entry.id in self.open:
             self._say_replaced(known, request)  # The same request again: the same answer, and nothing is done twice.
             return
         if request.new_client_order_id in self.by_client_id:
@@ -219,7 +220,7 @@ class Venue:
         keeps_place = request.limit == order.entry.limit and request.quantity <= order.quantity
         if not keeps_place:
             self.books[order.new.symbol].remove(order.entry)
-        order.client_order_id, order.quantity = request.new_client_order_id, request.quantity
+        order.client_order_id, order.quantity, order.granted = request.new_client_order_id, request.quantity, request
         order.entry.limit, order.entry.leaves = request.limit, order.leaves
         self.by_client_id[request.new_client_order_id] = order
         return not keeps_place

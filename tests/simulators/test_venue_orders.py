@@ -148,6 +148,14 @@ def test_a_replace_that_is_asked_twice_is_done_once() -> None:
     assert desk.quote(97, 98) == ["a-2 filled 20 98.00 0"]
 
 
+def test_a_known_id_asked_for_with_other_terms_is_a_duplicate() -> None:
+    desk = Desk()
+    desk.new("a-1", limit=99)
+    desk.replace("a-1", "a-2", 20, 98)
+    assert desk.replace("a-1", "a-2", 30, 98) == ["a-1 replace_rejected duplicate_id a-2"]
+    assert desk.replace("a-2", "a-2", 20, 98) == ["a-2 replace_rejected duplicate_id a-2"]
+
+
 def test_a_cancel_finds_its_order_by_any_id_it_ever_had() -> None:
     desk = Desk()
     desk.new("a-1", limit=99)
