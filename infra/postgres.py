@@ -29,6 +29,7 @@ _DOWN = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # Shut down, starting up, or the statement timeout.
     asyncpg.InsufficientResourcesError,  # Too many connections, disk full.
+    asyncpg.LockNotAvailableError,  # Somebody held it longer than the lock timeout.
     asyncpg.TransactionRollbackError,  # Deadlock or serialization: the same again will do.
 )
 _BUILTIN_TYPES = (bytes,)

@@ -19,6 +19,9 @@ from projections.read_model import ReadModel
 CATALOG_LOCK = 7_065_001
 """Advisory lock of whoever makes or switches generations; one at a time."""
 
+SWITCH_LOCK_TIMEOUT_MS = 3_000
+"""Longest wait for somebody's long query on a view that is to change: the live generation stands still meanwhile."""
+
 CATALOG = """
 CREATE SCHEMA IF NOT EXISTS projections;
 CREATE TABLE IF NOT EXISTS projections.generations (
@@ -41,7 +44,7 @@ CREATE TABLE IF NOT EXISTS projections.positions (
     hash bytea NOT NULL,
     term bigint NOT NULL,
     PRIMARY KEY (schema, topic, partition)
-);
+) WITH (fillfactor = 50);
 """
 LIVE = "SELECT * FROM projections.generations WHERE name = $1 AND state = 'live'"
 REFLECTED = """
@@ -220,6 +223,7 @@ async def hold(session: Session, generation: Generation) -> dict[tuple[str, int]
 
 async def switch(session: Session, model: ReadModel, old: Generation | None, new: Generation) -> None:
     """From the end of this transaction on, readers see the new generation and nobody can write the old one."""
+    await session.execute(f"SET LOCAL lock_timeout = {SWITCH_LOCK_TIMEOUT_MS}")
     if old is not None:
         await session.execute("UPDATE projections.generations SET state = 'retired' WHERE schema = $1", old.schema)
         await session.execute("DELETE FROM projections.positions WHERE schema = $1", old.schema)

@@ -6,6 +6,7 @@ moment that the last records take, and the views change in one transaction; the 
 on in the new generation.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import msgspec
 
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived, Partition
-from infra.postgres import Database, Session
+from infra.postgres import Database, DatabaseDown, Session
 from projections import generations, read_model
 from projections.generations import Generation
 from projections.projection import Projection
@@ -154,7 +155,9 @@ class Rebuild:
             rows = {table.name: await _count(session, new, table) for table in self._model.tables}
         gone = live if is_switched else new
         if gone is not None:
-            await generations.drop(self._db, [gone.schema])
+            # A query that still reads the old rows may finish; the next rebuild clears away what is left.
+            with contextlib.suppress(DatabaseDown):
+                await generations.drop(self._db, [gone.schema])
         say(f"{new.schema} is live" if is_switched else f"not switched: {len(differences)} tables differ")
         return Outcome(generation=new.schema, rows=rows, differences=differences, is_switched=is_switched)
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from deploy.local.kafka import LocalKafka
-from infra.kafka.reader import Reader
 from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
 from infra.postgres import Database
@@ -18,7 +18,6 @@ from projections import cli, projector
 from projections.orders.blotter import BlotterRow, blotter
 from projections.orders.journal import journal
 from projections.read_model import ReadModel
-from projections.rebuild import Rebuild
 from tests.kit.histories import choices_from, play
 from tests.kit.tape import Tape
 from tests.projections.hosting import eventually, folded
@@ -45,6 +44,7 @@ async def test_a_real_tape_is_projected_across_a_restart_and_a_rebuild(
     topic = fresh_topic(4, f"orders-{uuid.uuid4().hex[:6]}")
     models = [msgspec.structs.replace(model, events=(topic,)) for model in (blotter, journal)]
     settings = Settings(kafka=kafka.bootstrap, postgres=dsn)
+    commands = cli.app(lambda: settings, lambda: tape.codec, models)
     sender = Sender(kafka.bootstrap, "test")
 
     async def send(arrived: Iterable[Arrived]) -> None:
@@ -66,11 +66,9 @@ async def test_a_real_tape_is_projected_across_a_restart_and_a_rebuild(
     await send(tape.arrived[sent:])
     async with running(settings, tape, models):
         await eventually(is_projected)
-        reader = Reader(kafka.bootstrap, "rebuild")
-        outcome = await Rebuild(db, reader, tape.codec, models[0], 4).run()
-        await reader.close()
-        assert outcome.is_switched
-        assert outcome.differences == []
+        result = await asyncio.to_thread(CliRunner().invoke, commands, ["rebuild", "blotter"])
+        assert result.exit_code == 0, result.output
+        assert "blotter_v1_g2 is live" in result.output
         sent = len(tape.arrived)
         play(tape, choices_from(seed=33, count=20))
         await send(tape.arrived[sent:])
@@ -80,6 +78,14 @@ async def test_a_real_tape_is_projected_across_a_restart_and_a_rebuild(
             return [behind for _, behind in await cli.behind(db, settings)] == [0] * 8
 
         await eventually(nothing_is_behind)
+        listed = await asyncio.to_thread(CliRunner().invoke, commands, ["list"])
+        assert "blotter_v1_g2" in listed.output
+        assert "journal_v1_g1" in listed.output
+        lag = await asyncio.to_thread(CliRunner().invoke, commands, ["lag"])
+        assert lag.exit_code == 0, lag.output
+        unknown = await asyncio.to_thread(CliRunner().invoke, commands, ["rebuild", "bolter"])
+        assert unknown.exit_code == 2
+        assert "blotter, journal" in unknown.output
     await sender.close()
     rows = {
         msgspec.structs.replace(row, topic="orders.events")
