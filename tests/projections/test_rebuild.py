@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from infra.postgres import Database
+from infra.postgres import Database, DatabaseDown
 from projections import generations
 from projections.accounts.ledger import ledger
 from projections.orders import blotter as blotter_file
@@ -33,6 +33,19 @@ async def follow(projector: Projector, reader: ListedReader) -> None:
             projector.is_assignment_due = False
         await projector.apply(await reader.take(40, 0))
         await asyncio.sleep(0)
+
+
+async def watch(db: Database, model: ReadModel) -> None:
+    """A reader whom no switch disturbs: queries always answer, and what they reflect never goes back."""
+    places = model.places(4)
+    seen = dict.fromkeys(places, -1)
+    while True:
+        for place in places:
+            sequence = await generations.reflected(db, model.name, *place)
+            assert sequence >= seen[place]
+            seen[place] = sequence
+        for table in model.tables:
+            await db.rows(table.row, f"SELECT * FROM {table.name} LIMIT 10")
 
 
 async def caught_up(db: Database, tape: Tape, name: str, topics: tuple[str, ...]) -> None:
@@ -67,16 +80,22 @@ async def test_events_go_on_during_a_rebuild_and_after_it(db: Database, tape: Ta
     play(tape, choices_from(seed=2, count=300))
     projector = await projector_of(db, tape.codec, [model])
     following = asyncio.create_task(follow(projector, ListedReader(tape)))
+    reading = asyncio.create_task(watch(db, model))
     rebuilding = asyncio.create_task(rebuilt(db, tape, model))
+    before = len(tape.arrived)
     for seed in range(3, 200):
         play(tape, choices_from(seed=seed, count=10))
         await asyncio.sleep(0.005)
         if rebuilding.done():
             break
     outcome = await asyncio.wait_for(rebuilding, 60)
+    assert len(tape.arrived) > before, "nothing went on meanwhile"
     play(tape, choices_from(seed=999, count=50))
     await caught_up(db, tape, model.name, model.events)
     following.cancel()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
     assert outcome.is_switched
     assert outcome.differences == []
     assert projector.trouble() == []
@@ -98,6 +117,21 @@ async def test_a_row_that_was_tampered_with_is_shown_and_the_live_one_stays(db: 
     assert await db.value("SELECT filled FROM order_blotter WHERE order_id = $1", victim) == 1
     assert (await rebuilt(db, tape, blotter, is_accepted=True)).is_switched
     assert await stored(db, blotter) == folded(tape, blotter)
+
+
+async def test_a_long_query_makes_the_rebuild_give_up_and_nobody_else(db: Database, tape: Tape) -> None:
+    play(tape, choices_from(seed=8, count=60))
+    projector = await projector_of(db, tape.codec, [blotter])
+    await projector.apply(tape.arrived)
+    async with db.transaction() as analyst:
+        await analyst.value("SELECT count(*) FROM order_blotter")
+        with pytest.raises(DatabaseDown, match="lock timeout"):
+            await rebuilt(db, tape, blotter)
+        play(tape, choices_from(seed=9, count=60))
+        await asyncio.wait_for(projector.apply(tape.arrived), 30)
+    assert projector.trouble() == []
+    assert await stored(db, blotter) == folded(tape, blotter)
+    assert (await rebuilt(db, tape, blotter)).is_switched
 
 
 async def test_another_version_is_built_to_the_end_of_the_tape_and_switched(db: Database, tape: Tape) -> None:
