@@ -7,16 +7,22 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import typer
 import uvloop
 
 import contexts
+from demo.play import play
 from gateways import gateway, receipts, registry
+from gateways.accounts import cli as accounts_cli
 from gateways.audit import cli as audit_cli
 from gateways.audit import rest as audit_rest
 from gateways.audit.evidence import Evidence
+from gateways.market_data import cli as market_data_cli
 from gateways.operations import cli as operations_cli
+from gateways.orders import cli as orders_cli
+from gateways.risk import cli as risk_cli
 from infra import audit_key, telemetry, tokens
 from infra.audit_files import AuditFiles
 from infra.avro import contracts
@@ -83,6 +89,8 @@ operations_cli.attach(
         database=_database_version,
     ),
 )
+for doors in (accounts_cli, orders_cli, market_data_cli, risk_cli):
+    doors.attach(app)
 
 Process = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -191,6 +199,13 @@ def run(name: str) -> None:
     if name == AGENTS:
         worker.run(settings(), Codec(contexts.messages()), contexts.agents())
     uvloop.run(_until_told(PROCESSES[name]))
+
+
+@app.command()
+def demo() -> None:
+    """Play a real market with two hundred customers in it, and check every book at the end."""
+    deciding = [deciding.context for deciding in contexts.deciders()]
+    raise typer.Exit(play(Path(__file__).resolve().parent, Codec(contexts.messages()), deciding))
 
 
 @app.command()

@@ -48,6 +48,7 @@ ACCOUNT = "SELECT * FROM accounts WHERE tenant = $1 AND account_id = $2"
 BY_OWNER = """
 SELECT * FROM accounts WHERE tenant = $1 AND owner = $2 AND account_id > $3 ORDER BY account_id LIMIT $4
 """
+BY_TENANT = "SELECT * FROM accounts WHERE tenant = $1 AND account_id > $2 ORDER BY account_id LIMIT $3"
 WITHDRAWAL = "SELECT * FROM withdrawals WHERE tenant = $1 AND account_id = $2 AND withdrawal_id = $3"
 WITHDRAWALS = """
 SELECT * FROM withdrawals
@@ -154,6 +155,11 @@ async def account(db: Database, *, tenant: str, account_id: str) -> AccountRow |
 async def by_owner(db: Database, *, tenant: str, owner: str, limit: int, after: str = "") -> list[AccountRow]:
     """The accounts of one subject; `after` is the last account of the page before."""
     return await db.rows(AccountRow, BY_OWNER, tenant, owner, after, limit)
+
+
+async def by_tenant(db: Database, *, tenant: str, limit: int, after: str = "") -> list[AccountRow]:
+    """All accounts of a tenant; `after` is the last account of the page before."""
+    return await db.rows(AccountRow, BY_TENANT, tenant, after, limit)
 
 
 async def withdrawal(db: Database, *, tenant: str, account_id: str, withdrawal_id: str) -> WithdrawalRow | None:
