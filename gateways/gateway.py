@@ -5,7 +5,8 @@ process not ready; reads and the streams of what was read before go on until som
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from gateways import docs, openapi, server
@@ -19,13 +20,17 @@ from infra.bus import Bus
 from infra.clock import wall
 from infra.fanout import Fanout
 from infra.kafka.chain import ChainBroken
-from infra.kafka.reader import Reader
+from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.sender import Sender
 from infra.postgres import Database
 from infra.readback import ReadBack
 from infra.settings import Settings
-from infra.telemetry import logger
+from infra.telemetry import logger, serve_probes
 from infra.tokens import Verifier
+
+BEGIN_WAIT_S = 60.0
+"""How long the brokers may take to be there when a gateway starts; after that its supervisor tries again."""
+BEGIN_RETRY_S = 0.5
 
 log = logger("gateway")
 
@@ -55,7 +60,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         market = MarketBoard(readers[2], codec)
         readback.listen(fanout.seen)
         readback.listen(bus.seen)
-        await asyncio.gather(readback.begin(), market.begin())
+        await asyncio.gather(_begun(readback.begin), _begun(market.begin))
         for loop in (_read_back(readback, bus), market.run()):
             task = asyncio.create_task(loop)
             stack.push_async_callback(_ended, task)
@@ -73,11 +78,27 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
         app = server.application(routes, services, doorkeeper, readback.ready)
         app.add_routes(docs.routes(openapi.document(routes)))
+        probes = await serve_probes(settings.metrics_port, readback.ready)
+        if probes is not None:
+            stack.push_async_callback(probes.cleanup)
         runner = await server.serve(app, settings.gateway_host, settings.gateway_port)
         log.info("open", host=settings.gateway_host, port=settings.gateway_port)
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(services.sockets.close)
         await stop.wait()
+
+
+async def _begun(begin: Callable[[], Awaitable[None]]) -> None:
+    """Topics that were declared a moment ago have no leaders yet, and a broker may be on its way up."""
+    until = time.monotonic() + BEGIN_WAIT_S
+    while True:
+        try:
+            return await begin()
+        except ReadFailed as failure:
+            if time.monotonic() > until:
+                raise
+            log.warning("the tape cannot be read yet", error=str(failure))
+            await asyncio.sleep(BEGIN_RETRY_S)
 
 
 async def _read_back(readback: ReadBack, bus: Bus) -> None:

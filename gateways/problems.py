@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from infra.bus import RETRY_AFTER_S, DifferentRequest, OutcomeUnknown, Stopped
+from infra.bus import RETRY_AFTER_S, Busy, DifferentRequest, OutcomeUnknown, Stopped
 from infra.postgres import DatabaseDown
 from infra.telemetry import HTTP_ANSWERS, logger
 
@@ -103,6 +103,8 @@ def _problem(error: Exception) -> Problem:
                 "The outcome is unknown: the tape could not be reached.",
                 "Outcome unknown, repeat with the same key.",
             )
+        case Busy():
+            return unavailable("busy", f"Nothing was sent: {error}.", "Repeat with the same key later.")
         case Stopped():
             return unavailable(
                 "tape-stopped", "Nothing was sent: the tape is not read back now.", "Repeat with the same key later."

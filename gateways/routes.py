@@ -152,7 +152,7 @@ def receipt(call: Call, pending: Pending) -> web.Response:
     """The command stands on the tape; its decision has to be asked for."""
     command_id = str(pending)
     location = receipt_path(call.account_id, command_id)
-    return reply(202, {"status": "pending", "command_id": command_id}, {"Location": location})
+    return reply(202, {"command_id": command_id, "status": "PENDING"}, {"Location": location})
 
 
 def reply(status: int, payload: object, headers: dict[str, str] | None = None) -> web.Response:

@@ -14,6 +14,8 @@ from gateways.routes import Call, Route, Services, receipt
 from infra.bus import Pending
 from infra.telemetry import ACKNOWLEDGE_SECONDS, Ready, probe_routes
 
+PROBES = {"/healthz", "/readyz"}
+"""What anybody may ask; metrics have a port of their own."""
 STOP_SECONDS_MAX = 10.0
 """How long requests under way may take when the gateway stops: longer than the longest wait for a decision."""
 HEADER_BYTES_MAX = 16_384
@@ -31,7 +33,7 @@ def application(
         client_max_size=http.BODY_BYTES_MAX,
         handler_args={"max_line_size": HEADER_BYTES_MAX, "max_field_size": HEADER_BYTES_MAX},
     )
-    app.add_routes(probe_routes(ready))
+    app.add_routes(probe for probe in probe_routes(ready) if probe.path in PROBES)
     for route in routes:
         app.router.add_route(route.method, route.path, _served(route, services, doorkeeper))
     return app

@@ -22,6 +22,8 @@ from infra.telemetry import logger
 
 JOURNAL_WAIT_S = 0.5
 """Longest look into the journal before a command is sent without it."""
+WAITING_MAX = 20_000
+"""Commands that wait for their decisions in one gateway: seconds of the deciders' work, some tens of megabytes."""
 RETRY_AFTER_S = 1
 """What a caller is told to wait before it repeats."""
 
@@ -46,6 +48,10 @@ class Pending(NoDecision):
 
 class OutcomeUnknown(NoDecision):
     """The command may or may not stand on its topic: repeat it with the same id."""
+
+
+class Busy(NoDecision):
+    """Too many commands wait already; nothing was sent."""
 
 
 class Stopped(NoDecision):
@@ -126,6 +132,8 @@ class Bus:
         digest = self._codec.digest(issued)
         waiting = self._waiting.get(issued.command_id)
         if waiting is None:
+            if len(self._waiting) >= WAITING_MAX:
+                raise Busy(f"{WAITING_MAX} commands wait for their decisions")
             waiting = _Waiting(digest, asyncio.get_running_loop().create_future())
             self._waiting[issued.command_id] = waiting
         elif waiting.digest != digest:
@@ -150,7 +158,7 @@ class Bus:
         return answer
 
     async def find(self, command_id: str) -> Answer | None:
-        """The decision on a command that was sent before, from memory or the journal; raises what the journal raises."""
+        """The decision on an earlier command, from memory or the journal; raises what the journal raises."""
         kept = self._kept.get(command_id)
         if kept is not None:
             return Answer(topic=kept.topic, partition=kept.partition, recorded=self._codec.decode_event(kept.value))

@@ -5,6 +5,7 @@ A token names its tenant, its subject and one account, or `*` for people who ove
 """
 
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable
@@ -159,11 +160,13 @@ def _private_key(state_dir: Path) -> ECKey:
 
 def _write_once(path: Path, keys: object, *, mode: int) -> None:
     """Two processes may start together: the first link wins, and no reader sees half a file."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as out:
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
+    draft = Path(name)
+    with os.fdopen(number, "wb") as out:
         out.write(msgspec.json.encode(keys))
         out.flush()
         os.fsync(out.fileno())
+    draft.chmod(mode)
     try:
         os.link(draft, path)
     except FileExistsError:

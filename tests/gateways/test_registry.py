@@ -1,4 +1,4 @@
-"""Kafka's own tools read the tape with the registry view: Confluent's client and deserializer, on bytes of our codec."""
+"""Confluent's own client and deserializer read the tape with the registry view, on bytes of our codec."""
 
 import asyncio
 from typing import Any
@@ -51,6 +51,7 @@ async def test_lists_subjects_versions_and_ids_as_tools_ask(trader: Client) -> N
     versions = await asyncio.to_thread(client.get_versions, subject)
     latest = await asyncio.to_thread(client.get_latest_version, subject)
     assert latest.version == versions[-1]
+    assert latest.schema_id is not None
     by_id = await asyncio.to_thread(client.get_schema, latest.schema_id)
     assert by_id.schema_str == latest.schema.schema_str
     assert await asyncio.to_thread(client.get_compatibility) == "BACKWARD_TRANSITIVE"

@@ -1,4 +1,4 @@
-"""POST an order …"""
+"""A POSTed order, from the answer to the repeat."""
 
 from tests.kit.doors import Client, Doors
 
