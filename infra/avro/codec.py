@@ -127,9 +127,8 @@ class Codec:
         body.seek(_FRAME.size)
         try:
             payload = fastavro.schemaless_reader(body, schema, None)
-        except Exception as error:  # fastavro raises whatever its reader stumbles on: any of it means poison
-            kind_of_poison = "GARBAGE" if body.read(1) else "TRUNCATED"
-            raise Undecodable(kind_of_poison, f"{message.__name__}: {error!r}") from error
+        except Exception as error:  # fastavro raises whatever its reader stumbles on: any of it means garbage
+            raise Undecodable("GARBAGE", f"{message.__name__}: {error!r}") from error
         if body.read(1):
             raise Undecodable("GARBAGE", f"{message.__name__}: bytes are left over after the record")
         assert isinstance(payload, dict)

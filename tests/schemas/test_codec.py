@@ -80,8 +80,8 @@ PLACED = encode(example(OrderPlaced))
 POISON = [
     (b"", "TRUNCATED"),
     (PLACED[:4], "TRUNCATED"),
-    (PLACED[:FRAME], "TRUNCATED"),
-    (PLACED[:-1], "TRUNCATED"),
+    (PLACED[:FRAME], "GARBAGE"),
+    (PLACED[:-1], "GARBAGE"),
     (b"{" + PLACED[1:], "NO_FRAME"),
     (b"\x01" + PLACED[1:], "NO_FRAME"),
     (PLACED[:1] + (999_999).to_bytes(4, "big") + PLACED[FRAME:], "UNKNOWN_SCHEMA"),
