@@ -88,21 +88,21 @@ async def _write(session: Session, schema: str, table: Folded[Any] | Appended[An
         if added:
             await session.copy(table.name, names, map(msgspec.structs.astuple, added), schema=schema)
         return
-    touched = read_model.keys(table, records)
+    touched = read_model.touches(table, records)
     if not touched:
         return
-    rows = await load(session, schema, table, touched)
-    changed = read_model.fold_batch(table, rows, records)
+    rows = await load(session, schema, table, {key for key, _, _ in touched})
+    changed = read_model.fold_touches(table, rows, touched)
     if changed:
         await _merge(session, schema, table, list(changed.values()))
 
 
-async def load(session: Session, schema: str, table: Folded[Any], touched: set[Key]) -> dict[Key, Row]:
+async def load(session: Session, schema: str, table: Folded[Any], keys: set[Key]) -> dict[Key, Row]:
     """The rows of these keys as they are."""
     key = ", ".join(table.key)
     arrays = ", ".join(f"${number}::text[]" for number in range(1, len(table.key) + 1))
     sql = f"SELECT t.* FROM unnest({arrays}) AS k ({key}) JOIN {schema}.{table.name} AS t USING ({key})"  # noqa: S608
-    found: list[Row] = await session.rows(table.row, sql, *map(list, zip(*touched, strict=True)))
+    found: list[Row] = await session.rows(table.row, sql, *map(list, zip(*keys, strict=True)))
     return {tuple(getattr(row, name) for name in table.key): row for row in found}
 
 

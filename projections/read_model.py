@@ -39,6 +39,10 @@ class OnTape(msgspec.Struct, frozen=True, kw_only=True):
     message: Any
 
 
+Touch: TypeAlias = tuple[Key, Any, OnTape]
+"""A row, the part of a message that touches it, and where the message stands."""
+
+
 def whole(message: Any) -> Iterable[Any]:
     """A message as it is, in one part."""
     return (message,)
@@ -103,22 +107,31 @@ def columns(table: Table) -> tuple[str, ...]:
     return tuple(table.row.__struct_fields__)
 
 
-def keys(table: Folded[R], records: Iterable[OnTape]) -> set[Key]:
-    """The rows that these messages touch."""
-    return {key for record in records for part in _parts(table, record) for key in table.keys_of(part)}
+def touches(table: Folded[R], records: Iterable[OnTape]) -> list[Touch]:
+    """Which rows these messages touch, and with what, in order."""
+    return [
+        (key, part, record)
+        for record in records
+        if not _is_ownership(record)
+        for part in table.split(record.message)
+        for key in table.keys_of(part)
+    ]
+
+
+def fold_touches(table: Folded[R], rows: Mapping[Key, R], touched: Iterable[Touch]) -> dict[Key, R]:
+    """The rows that changed, as they are after these messages: the last state of each, once."""
+    changed: dict[Key, tuple[R, OnTape]] = {}
+    for key, part, record in touched:
+        before = changed[key][0] if key in changed else rows.get(key)
+        after = table.fold(before, part)
+        if after is not None and after is not before:
+            changed[key] = (after, record)
+    return {key: _stamped(row, record) for key, (row, record) in changed.items()}
 
 
 def fold_batch(table: Folded[R], rows: Mapping[Key, R], records: Iterable[OnTape]) -> dict[Key, R]:
-    """The rows that changed, as they are after these messages: the last state of each, once."""
-    changed: dict[Key, tuple[R, OnTape]] = {}
-    for record in records:
-        for part in _parts(table, record):
-            for key in table.keys_of(part):
-                before = changed[key][0] if key in changed else rows.get(key)
-                after = table.fold(before, part)
-                if after is not None and after is not before:
-                    changed[key] = (after, record)
-    return {key: _stamped(row, record) for key, (row, record) in changed.items()}
+    """The rows that these messages change."""
+    return fold_touches(table, rows, touches(table, records))
 
 
 def append_batch(table: Appended[R], records: Sequence[OnTape]) -> list[R]:
@@ -130,8 +143,6 @@ def _stamped(row: R, record: OnTape) -> R:
     return msgspec.structs.replace(row, topic=record.topic, partition=record.partition, sequence=record.sequence)
 
 
-def _parts(table: Folded[R], record: OnTape) -> Iterable[Any]:
+def _is_ownership(record: OnTape) -> bool:
     """That a process took over a partition is no fact of any row."""
-    if isinstance(record.message, Recorded) and isinstance(record.message.event, OwnershipTaken):
-        return ()
-    return table.split(record.message)
+    return isinstance(record.message, Recorded) and isinstance(record.message.event, OwnershipTaken)

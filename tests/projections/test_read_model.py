@@ -44,8 +44,9 @@ def test_every_read_model_is_the_same_however_the_tape_is_cut(
                 if isinstance(table, Appended):
                     rows[table.name] |= {row: row for row in read_model.append_batch(table, batch)}
                     continue
-                known = {key: rows[table.name][key] for key in read_model.keys(table, batch) & rows[table.name].keys()}
-                rows[table.name] |= read_model.fold_batch(table, known, batch)
+                touched = read_model.touches(table, batch)
+                known = {key: rows[table.name][key] for key, _, _ in touched if key in rows[table.name]}
+                rows[table.name] |= read_model.fold_touches(table, known, touched)
         assert {name: set(found.values()) for name, found in rows.items()} == folded(tape, model)
 
 
