@@ -10,6 +10,7 @@ from domain.accounts import events as e
 from domain.accounts.commands import DepositCash, OpenAccount, RequestWithdrawal
 from domain.kernel.ids import DepositId, WithdrawalId
 from domain.kernel.money import Money
+from gateways.accounts import reads
 from gateways.accounts.refusals import ACCOUNT_REFUSALS
 from gateways.amounts import MoneyText
 from gateways.answers import accepted
@@ -127,5 +128,6 @@ ROUTES = (
         answers={201: TransferView},
         needs_key=True,
     ),
+    *reads.ROUTES,
 )
 """Routes of accounts."""

@@ -8,6 +8,7 @@ from aiohttp import web
 from domain.kernel.ids import OrderId, derived
 from domain.orders import events as e
 from gateways.answers import accepted
+from gateways.orders import positions
 from gateways.orders.bodies import PlaceOrderBody, ReplaceOrderBody, cancel
 from gateways.orders.refusals import ORDER_REFUSALS
 from gateways.orders.views import CancelAllView, CancelView, ChangeView, OrderPage, OrderView, order_view
@@ -171,5 +172,6 @@ ROUTES = (
         scope=Scope.READ,
         answers={200: OrderView},
     ),
+    *positions.ROUTES,
 )
 """Routes of orders."""

@@ -20,9 +20,9 @@ from gateways.auth import SUBPROTOCOL
 from gateways.cursor import CursorUnreadable
 from gateways.http import Body, parsed, validated
 from gateways.journal import is_known, partitions_of
-from gateways.market_data.rest import quotes_view
 from gateways.orders.views import order_view, position_view
 from gateways.problems import Problem
+from gateways.quotes import quotes_view
 from gateways.routes import Call, Route, is_own, may_see
 from gateways.views import Json, event_shown, shown
 from infra.fanout import Behind, Subscription

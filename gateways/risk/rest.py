@@ -15,6 +15,7 @@ from gateways.answers import Refusals, Refused, accepted
 from gateways.http import Body
 from gateways.journal import is_known
 from gateways.problems import not_found
+from gateways.risk import reads
 from gateways.routes import Call, Route, is_own, reply
 from gateways.views import shown
 from infra.tokens import Scope
@@ -146,5 +147,6 @@ ROUTES = (
         answers={200: HaltView},
         needs_key=True,
     ),
+    *reads.ROUTES,
 )
 """Routes of risk."""

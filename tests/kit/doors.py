@@ -16,13 +16,11 @@ from domain.kernel.money import parse_price
 from domain.market_data.marks import Board, MarkPrice
 from domain.orders.commands import CreditCash, OpenTrading
 from gateways import docs, openapi, receipts, registry, server
-from gateways.accounts import reads as accounts_reads
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
 from gateways.market_data import rest as market_data_rest
-from gateways.orders import positions, websocket
 from gateways.orders import rest as orders_rest
-from gateways.risk import reads as risk_reads
+from gateways.orders import websocket
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
@@ -35,13 +33,10 @@ from tests.kit.memory_bus import MemoryBus
 
 ROUTES: tuple[Route, ...] = (
     *orders_rest.ROUTES,
-    *positions.ROUTES,
     *websocket.ROUTES,
     *accounts_rest.ROUTES,
-    *accounts_reads.ROUTES,
     *market_data_rest.ROUTES,
     *risk_rest.ROUTES,
-    *risk_reads.ROUTES,
     *receipts.ROUTES,
     *registry.ROUTES,
 )
