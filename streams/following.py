@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from domain.kernel.messages import Event, Recorded
 from infra import telemetry
-from infra.avro.codec import Codec
-from infra.kafka.chain import Link, follow, link_from
+from infra.avro.codec import Codec, Undecodable
+from infra.kafka.chain import ChainBroken, Link, follow, link_from
 from infra.kafka.groups import Groups
 from infra.kafka.reader import Reader
 from infra.kafka.records import Arrived, Partition
@@ -46,10 +46,16 @@ class Follower:
 
     def event(self, arrived: Arrived) -> Recorded[Event]:
         """The event in a record, checked against the one before it; raises ChainBroken and Undecodable, both fatal."""
-        recorded = self._codec.decode_event(arrived.value)
         place = (arrived.topic, arrived.partition)
         where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
-        self._links[place] = follow(self._links[place], recorded, arrived.value, place=where)
+        try:
+            recorded = self._codec.decode_event(arrived.value)
+            self._links[place] = follow(self._links[place], recorded, arrived.value, place=where)
+        except Undecodable as error:
+            raise Undecodable(error.kind, f"{where} stops this reader: {error}; deploy readers first") from error
+        except ChainBroken:
+            telemetry.CHAIN_BREAKS.labels(self._group).inc()
+            raise
         return recorded
 
     def link(self, place: Partition) -> Link:
@@ -62,6 +68,10 @@ class Follower:
             done = {place: (offset, self.link(place)) for place, offset in self._reader.position().items()}
         offsets = {place: (at, link.token() if _is_events(place[0]) else "") for place, (at, link) in done.items()}
         await self._groups.commit(self._group, offsets)
+
+    async def close(self) -> None:
+        """Let the reader go."""
+        await self._reader.close()
 
     async def measure_lag(self) -> int:
         """Records this reader is behind, summed; markers at the end do not count, since positions include them."""

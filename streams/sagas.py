@@ -15,6 +15,7 @@ from domain.kernel.ids import derived
 from domain.kernel.messages import Command, Issued, Recorded
 from infra import telemetry
 from infra.avro.codec import Codec
+from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
 from streams.following import Follower
 
@@ -95,18 +96,26 @@ class Sagas:
         loop = asyncio.get_running_loop()
         committed_at, is_dirty = loop.time(), False
         while not stop.is_set():
-            sends = []
-            for arrived in await self._follower.take(BATCH_EVENTS_MAX):
-                is_dirty = True
-                recorded = self._follower.event(arrived)
-                for saga in self._by_topic[arrived.topic]:
-                    for context, issued in steps(saga, recorded):
-                        sends.append(send(self._sender, self._codec, context, issued, arrived.headers))
-                        telemetry.COMMANDS_SENT.labels(saga.name).inc()
-            await asyncio.gather(*sends)
+            batch = await self._follower.take(BATCH_EVENTS_MAX)
+            is_dirty = is_dirty or bool(batch)
+            await self._react(batch)
             if is_dirty and loop.time() - committed_at > COMMIT_EVERY_SECONDS:
                 await self._follower.commit()
                 await self._follower.measure_lag()
                 committed_at, is_dirty = loop.time(), False
         if is_dirty:
             await self._follower.commit()
+        await self._follower.close()
+
+    async def _react(self, batch: Sequence[Arrived]) -> None:
+        """Send every step of these events; where one breaks the chain, the steps of those before it still go."""
+        sends = []
+        try:
+            for arrived in batch:
+                recorded = self._follower.event(arrived)
+                for saga in self._by_topic[arrived.topic]:
+                    for context, issued in steps(saga, recorded):
+                        sends.append(send(self._sender, self._codec, context, issued, arrived.headers))
+                        telemetry.COMMANDS_SENT.labels(saga.name).inc()
+        finally:
+            await asyncio.gather(*sends)

@@ -29,6 +29,7 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
         await asyncio.gather(*(_pass_on(tools, arrived) for arrived in batch))
         if batch:
             await follower.commit()
+    await follower.close()
 
 
 async def _pass_on(tools: Tools, arrived: Arrived) -> None:

@@ -28,22 +28,32 @@ SEEN_GROUP = "executions.venue-seen"
 VENUE = "paper"
 UNANSWERED_MAX = 5_000
 """Requests without an answer after which no more are taken from the tape: the venue is down or far behind."""
+AHEAD_MAX = 100_000
+"""Messages seen behind one that is missing or cannot be read; by then somebody has to look at the venue."""
 UNKEPT_MAX = 500
 """Messages of the venue that are under way to the feed at once."""
 BATCH_MAX = 200
 """Events looked at together."""
 RECONNECT_SECONDS = 0.3
-"""Pause before the venue is called again."""
+"""Pause before the venue is called again, also when it answers and hangs up at once."""
+HEARTBEAT_S = 5.0
+"""A venue that answers no ping for half of this is lost."""
+LOGGED_BYTES_MAX = 200
+"""Bytes of an unreadable message that the log shows."""
 COMMIT_EVERY_SECONDS = 0.5
 """How often places are committed; what lies between is sent again after a crash, and the venue knows it."""
 log = telemetry.logger(NAME)
 
-_ENDS = frozenset({"cancelled", "expired", "rejected"})
+_ENDS = frozenset({"cancelled", "expired"})
 _ANSWERS = {
-    "new": frozenset({"accepted", "filled"}) | _ENDS,
-    "cancel": frozenset({"cancel_rejected"}) | _ENDS,
-    "replace": frozenset({"replaced", "replace_rejected"}) | _ENDS,
+    # An id that is sent twice is rejected: that answers the order alone, whatever else is asked of it.
+    "new": frozenset({"accepted", "rejected", "filled"}),
+    "cancel": frozenset({"cancel_rejected"}),
+    "replace": frozenset({"replaced", "replace_rejected"}),
 }
+_OVER = frozenset(
+    {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+)
 
 
 class Request(msgspec.Struct):
@@ -55,6 +65,7 @@ class Request(msgspec.Struct):
     order_id: str
     kind: str
     text: str
+    new_client_order_id: str = ""
     is_answered: bool = False
 
 
@@ -66,6 +77,7 @@ class Answer(msgspec.Struct, frozen=True):
     message_id: str
     account: str
     client_order_id: str = ""
+    new_client_order_id: str = ""
     leaves: str = ""
 
 
@@ -101,15 +113,24 @@ class Conversation:
         made = _request(recorded)
         if made is None:
             return None
-        kind, order_id, text = made
-        request = Request(place, arrived.offset, before, order_id, kind, text)
+        order_id, body = made
+        account = venue_account(recorded.tenant, recorded.stream_id)
+        text = msgspec.json.encode({**body, "account": account}).decode()
+        new_id = body.get("new_client_order_id") or ""
+        request = Request(place, arrived.offset, before, order_id, str(body["type"]), text, new_id)
         self._requests.append(request)
         self._open.setdefault(order_id, []).append(request)
         return text
 
     async def keep(self, body: bytes) -> None:
         """One message of the venue: first onto the feed, then it counts as seen and may answer requests."""
-        answer = _read(body)
+        try:
+            answer = _read(body)
+        except msgspec.DecodeError as error:
+            # It has no number and no account, so it counts as missing: the venue says it again to whoever resumes.
+            said = body[:LOGGED_BYTES_MAX].decode(errors="replace")
+            log.warning("the venue says what cannot be read", why=str(error), said=said)
+            return
         tenant, account_id = whose(answer.account)
         message = VenueMessage(
             source_id=answer.message_id,
@@ -121,8 +142,8 @@ class Conversation:
             received_at=self._tools.clock(),
         )
         await self._tools.sender.send(FEED, account_id.encode(), self._tools.codec.encode_observed(message), {})
-        self._see(answer.seq)
-        self._settle(answer)
+        if self._see(answer.seq):
+            self._settle(answer)
 
     async def commit(self) -> None:
         """Remember both places: the tape up to the first unanswered request, the venue up to the last seen number."""
@@ -136,18 +157,24 @@ class Conversation:
             await self._follower.commit(done)
         await self._tools.groups.commit(SEEN_GROUP, {(FEED, 0): (0, str(self.seen))})
 
-    def _see(self, seq: int) -> None:
+    def _see(self, seq: int) -> bool:
+        """Count a number as seen; False for a repeat, which answers nothing that was asked since."""
+        if seq <= self.seen or seq in self._ahead:
+            return False
         self._ahead.add(seq)
+        if len(self._ahead) > AHEAD_MAX:
+            raise RuntimeError(f"the venue has not said number {self.seen + 1}: ask it for a whole journal")
         while self.seen + 1 in self._ahead:
             self.seen += 1
             self._ahead.discard(self.seen)
+        return True
 
     def _settle(self, answer: Answer) -> None:
         order_id = answer.client_order_id.rpartition("-")[0]
         is_over = answer.type in _ENDS or (answer.type == "filled" and answer.leaves == "0")
         rest = []
         for request in self._open.get(order_id, []):
-            if is_over or answer.type in _ANSWERS[request.kind]:
+            if is_over or _answers(answer, request):
                 request.is_answered = True
             else:
                 rest.append(request)
@@ -167,12 +194,15 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     async with aiohttp.ClientSession() as session:
         while not stop.is_set():
             try:
-                async with session.ws_connect(f"{tools.settings.venue_url}/orders", heartbeat=5) as socket:
+                async with session.ws_connect(f"{tools.settings.venue_url}/orders", heartbeat=HEARTBEAT_S) as socket:
                     is_ready.set()
                     await _talk(conversation, follower, socket, stop)
             except (aiohttp.ClientError, OSError) as error:
                 log.warning("the venue does not answer", url=tools.settings.venue_url, why=str(error))
+            if not stop.is_set():
+                is_ready.clear()
                 await asyncio.sleep(RECONNECT_SECONDS)
+    await follower.close()
 
 
 async def _talk(
@@ -188,9 +218,10 @@ async def _talk(
             if conversation.is_full():
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
-            for arrived in await follower.take(BATCH_MAX):
-                text = conversation.ask(arrived)
-                if text is not None and not socket.closed:
+            # All are remembered before the first is sent: what a cut takes away is sent on the next connection.
+            texts = [conversation.ask(arrived) for arrived in await follower.take(BATCH_MAX)]
+            for text in texts:
+                if text is not None:
                     await socket.send_str(text)
     finally:
         committing.cancel()
@@ -213,10 +244,11 @@ async def _hear(conversation: Conversation, socket: aiohttp.ClientWebSocketRespo
             finally:
                 places.release()
 
-        async for message in socket:
+        while (message := await socket.receive()).type not in _OVER:
             if message.type is aiohttp.WSMsgType.TEXT:
                 await places.acquire()
                 group.create_task(keep(message.data.encode()))
+    log.warning("the venue hung up", code=socket.close_code, why=str(message.extra or ""))
 
 
 async def _commit(conversation: Conversation) -> None:
@@ -225,15 +257,19 @@ async def _commit(conversation: Conversation) -> None:
         await conversation.commit()
 
 
-def _request(recorded: Recorded[Event]) -> tuple[str, str, str] | None:
-    """Kind, order and text of what this event asks of the venue."""
+def _answers(answer: Answer, request: Request) -> bool:
+    """Whether this message is what the request waits for; a replace waits for the id that it asked for."""
+    is_its_kind = answer.type in _ANSWERS[request.kind]
+    return is_its_kind and answer.new_client_order_id == request.new_client_order_id
+
+
+def _request(recorded: Recorded[Event]) -> tuple[str, dict[str, str | None]] | None:
+    """The order that this event speaks of, and what it asks of the venue."""
     event = recorded.event
-    kind: str
-    body: dict[str, str | None]
     match event:
         case OrderPlaced():
-            kind = "new"
-            body = {
+            return event.order_id, {
+                "type": "new",
                 "client_order_id": client_order_id(event.order_id, 1),
                 "symbol": event.symbol,
                 "side": event.side,
@@ -243,11 +279,13 @@ def _request(recorded: Recorded[Event]) -> tuple[str, str, str] | None:
                 "time_in_force": event.time_in_force,
             }
         case CancelRequested():
-            kind = "cancel"
-            body = {"client_order_id": client_order_id(event.order_id, event.order_version)}
+            return event.order_id, {
+                "type": "cancel",
+                "client_order_id": client_order_id(event.order_id, event.order_version),
+            }
         case ReplaceRequested():
-            kind = "replace"
-            body = {
+            return event.order_id, {
+                "type": "replace",
                 "client_order_id": client_order_id(event.order_id, event.replaces_version),
                 "new_client_order_id": client_order_id(event.order_id, event.order_version),
                 "quantity": quantity_text(event.quantity),
@@ -255,9 +293,6 @@ def _request(recorded: Recorded[Event]) -> tuple[str, str, str] | None:
             }
         case _:
             return None
-    account = venue_account(recorded.tenant, recorded.stream_id)
-    text = msgspec.json.encode({"type": kind, "account": account, **body}).decode()
-    return kind, event.order_id, text
 
 
 venue = Effect(NAME, run)
