@@ -12,7 +12,7 @@ import msgspec
 from domain.kernel.ids import Micros, Symbol
 from domain.kernel.market import Phase
 from domain.kernel.money import parse_price, parse_quantity
-from domain.market_data.marks import Mark, MarkPrice, Quote
+from domain.market_data.marks import Board, Mark, MarkPrice, Quote, follow
 from infra import telemetry
 from infra.clock import instant
 from infra.settings import PARTITIONS, POLL_WAIT_MS
@@ -24,8 +24,16 @@ MARK_EVERY_SECONDS = 1.0
 """Wall time between marks: fresh enough for collars and risk, few enough for every partition to hold them all."""
 COMPLETE_EVERY_MARKS = 60
 """Every so many marks all symbols are named, so that a reader that starts anywhere soon knows every price."""
+MARKS_BACK = 2 * COMPLETE_EVERY_MARKS
+"""Marks read back at a start: a complete one is among them."""
 RECONNECT_SECONDS = 0.5
-"""Pause before the market is called again."""
+"""Pause before the market is called again, also when it answers and hangs up at once."""
+GREETING_SECONDS = 0.2
+"""A market greets with its clock and every symbol's last quote: the first mark waits for them, or it would be old."""
+SILENCE_SECONDS_MAX = 5.0
+"""A market that says nothing for so long is lost: it promises its clock once a second, and old prices are no marks."""
+QUOTES_UNDER_WAY_MAX = 2_000
+"""Quotes on their way to the tape at once."""
 LINE_BYTES_MAX = 65_536
 """Longest line the market may send."""
 log = telemetry.logger(NAME)
@@ -51,11 +59,11 @@ _read = msgspec.json.Decoder(Line).decode
 
 
 class Marks:
-    """The prices since the last mark, and the marks made of them."""
+    """The prices since the last mark, and the marks made of them, which go on from those on the board."""
 
-    def __init__(self, sequence: int) -> None:
-        self._sequence = sequence
-        self._prices: dict[str, MarkPrice] = {}
+    def __init__(self, board: Board) -> None:
+        self._first = self._sequence = board.sequence + 1
+        self._prices = dict(board.prices)
         self._changed: set[str] = set()
         self._market_time = Micros(0)
         self._phase = Phase.CLOSED
@@ -74,8 +82,8 @@ class Marks:
         return before != (self._phase, self._session_date)
 
     def make(self, observed_at: Micros) -> Mark:
-        """The next mark."""
-        is_complete = self._sequence % COMPLETE_EVERY_MARKS == 0
+        """The next mark; the first one is complete, since the mark before it may stand in some partitions only."""
+        is_complete = self._sequence == self._first or self._sequence % COMPLETE_EVERY_MARKS == 0
         names = self._prices if is_complete else self._changed
         mark = Mark(
             sequence=self._sequence,
@@ -92,49 +100,64 @@ class Marks:
 
 
 async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> None:
-    """Listen to the market, calling again when it is lost."""
-    marks = Marks(await _next_sequence(tools))
+    """Listen to the market, calling again when it is lost or cannot be understood."""
+    marks = Marks(await _last_board(tools))
     address = urlsplit(tools.settings.market_url)
     while not stop.is_set():
         try:
             reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=LINE_BYTES_MAX)
-        except OSError as error:
-            log.warning("the market does not answer", url=tools.settings.market_url, why=str(error))
+            is_ready.set()
+            try:
+                await _listen(tools, marks, reader, stop)
+            finally:
+                writer.close()
+        except (OSError, ValueError) as error:
+            log.warning("the market is lost", url=tools.settings.market_url, why=str(error))
+        if not stop.is_set():
+            is_ready.clear()
             await asyncio.sleep(RECONNECT_SECONDS)
-            continue
-        is_ready.set()
-        try:
-            await _listen(tools, marks, reader, stop)
-        finally:
-            writer.close()
 
 
 async def _listen(tools: Tools, marks: Marks, reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+    """Until the market hangs up. No mark is made before its clock was heard: what was heard earlier is old."""
     loop = asyncio.get_running_loop()
-    due = loop.time()
+    heard_at, due, knows_time = loop.time(), loop.time(), False
     under_way: set[asyncio.Task[int]] = set()
     reading = asyncio.ensure_future(reader.readline())
-    while not stop.is_set():
-        await asyncio.wait({reading}, timeout=POLL_WAIT_MS / 1000)
-        is_worth_a_mark = False
-        if reading.done():
-            text = reading.result()
-            if not text:
-                return
-            line = _read(text)
-            if line.type == "quote":
-                quote = _quote(line, tools.clock())
-                marks.quote(quote)
-                under_way.add(asyncio.create_task(_keep(tools, quote)))
-            elif line.type == "clock":
-                is_worth_a_mark = marks.clock(line)
-            reading = asyncio.ensure_future(reader.readline())
-        if is_worth_a_mark or loop.time() >= due:
-            await asyncio.gather(*under_way)
-            under_way.clear()
-            await _mark(tools, marks.make(tools.clock()))
-            due = loop.time() + MARK_EVERY_SECONDS
-    reading.cancel()
+    try:
+        while not stop.is_set():
+            await asyncio.wait({reading}, timeout=POLL_WAIT_MS / 1000)
+            is_worth_a_mark = False
+            if reading.done():
+                heard_at = loop.time()
+                line = _line(reading.result())
+                reading = asyncio.ensure_future(reader.readline())
+                if line.type == "quote":
+                    quote = _quote(line, tools.clock())
+                    marks.quote(quote)
+                    under_way.add(asyncio.create_task(_keep(tools, quote)))
+                elif line.type == "clock":
+                    is_worth_a_mark = marks.clock(line) and knows_time
+                    if not knows_time:
+                        knows_time, due = True, loop.time() + GREETING_SECONDS
+            elif loop.time() - heard_at > SILENCE_SECONDS_MAX:
+                raise ConnectionError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s")
+            is_due = knows_time and (is_worth_a_mark or loop.time() >= due)
+            if is_due or len(under_way) >= QUOTES_UNDER_WAY_MAX:
+                await asyncio.gather(*under_way)
+                under_way.clear()
+            if is_due:
+                await _mark(tools, marks.make(tools.clock()))
+                due = loop.time() + MARK_EVERY_SECONDS
+    finally:
+        reading.cancel()
+        await asyncio.gather(*under_way)
+
+
+def _line(text: bytes) -> Line:
+    if not text.endswith(b"\n"):
+        raise ConnectionError("it hung up")
+    return _read(text)
 
 
 async def _keep(tools: Tools, quote: Quote) -> int:
@@ -146,22 +169,29 @@ async def _mark(tools: Tools, mark: Mark) -> None:
     await asyncio.gather(*(tools.sender.send(MARKS, b"", value, {}, partition) for partition in range(PARTITIONS)))
 
 
-async def _next_sequence(tools: Tools) -> int:
-    """One more than the last mark in any partition, so that a restart does not number two marks alike."""
+async def _last_board(tools: Tools) -> Board:
+    """The fold of the newest marks of all partitions: a restart goes on with their number and their prices."""
     reader = tools.readers(f"{NAME}-last")
     try:
         ends, begins = await reader.ends(MARKS), await reader.begins(MARKS)
-        places = {(MARKS, number): end - 1 for number, end in ends.items() if end > begins[number]}
-        if not places:
-            return 0
-        await reader.assign(places)
-        last = -1
-        while any(reader.position().get(place, 0) <= offset for place, offset in places.items()):
-            for arrived in await reader.take(PARTITIONS, POLL_WAIT_MS):
-                last = max(last, tools.codec.decode_observed(arrived.value, Mark).sequence)
-        return last + 1
+        starts = {
+            (MARKS, number): max(begins[number], end - MARKS_BACK)
+            for number, end in ends.items()
+            if end > begins[number]
+        }
+        marks: dict[int, Mark] = {}
+        if starts:
+            await reader.assign(starts)
+        while any(reader.position().get(place, at) < ends[place[1]] for place, at in starts.items()):
+            for arrived in await reader.take(MARKS_BACK, POLL_WAIT_MS):
+                mark = tools.codec.decode_observed(arrived.value, Mark)
+                marks[mark.sequence] = mark
     finally:
         await reader.close()
+    board = Board()
+    for _, mark in sorted(marks.items()):
+        board = follow(board, mark)
+    return board
 
 
 def _quote(line: Line, observed_at: Micros) -> Quote:
