@@ -11,8 +11,9 @@ import msgspec
 from immutables import Map
 
 from domain.kernel.ids import Micros
-from domain.kernel.snapshots import decode, encode, state_schema
+from domain.kernel.snapshots import SnapshotUnreadable, decode, encode, state_schema
 from domain.kernel.stream import Stream
+from infra import telemetry
 from infra.kafka.chain import Link
 from infra.kafka.reader import Reader
 from infra.kafka.records import Outgoing
@@ -21,6 +22,7 @@ from infra.settings import POLL_WAIT_MS
 from streams.partition import Knowledge
 
 MARKER_KEY = b"\x00marker"
+log = telemetry.logger("snapshots")
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -71,7 +73,11 @@ async def read(reader: Reader, topic: str, partition: int, initial: msgspec.Stru
     while reader.position().get((topic, partition), begin) < end:
         for arrived in await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS):
             newest[arrived.key] = arrived.value
-    return _restored(newest, initial)
+    try:
+        return _restored(newest, initial)
+    except (SnapshotUnreadable, msgspec.DecodeError) as error:
+        log.warning("a snapshot cannot be read and is not needed", topic=topic, partition=partition, why=str(error))
+        return None
 
 
 def _restored(newest: dict[bytes, bytes], initial: msgspec.Struct) -> tuple[Knowledge, int] | None:
