@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateways import client
@@ -71,7 +72,7 @@ def show_rows(answer: Json, rows: str, columns: Sequence[str], *, as_json: bool)
         table.add_row(*(_text(row[name]) for name in columns))
     out.print(table)
     if answer.get("next"):
-        out.print(f"more with --after {answer['next']}", highlight=False)
+        typer.echo(f"more with --after {answer['next']}")
 
 
 def say_json(answer: Json) -> None:
@@ -80,6 +81,7 @@ def say_json(answer: Json) -> None:
 
 
 def _text(value: Json) -> str:
+    """Somebody's words may look like markup; they are shown as they were said."""
     if value is None:
         return "-"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return escape(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateways.operations import dead as letters
@@ -20,7 +21,7 @@ from gateways.operations import status as state
 from gateways.operations import tape
 from gateways.views import time_text
 from infra.avro.codec import Codec
-from infra.kafka.reader import Reader
+from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.sender import Sender
 from infra.kafka.topics import TopicSpec
 from infra.settings import settings
@@ -103,9 +104,10 @@ def _doctor(system: System) -> Callable[..., None]:
             _print(found)
         for each in () if as_json else found:
             mark = "[green]good[/]" if each.is_good else "[red]wrong[/]"
-            out.print(f"{mark:12} {each.what:10} {each.detail}", highlight=False)
+            out.print(f"{mark:12} {each.what:10} {escape(each.detail)}", highlight=False)
             if not each.is_good:
-                out.print(f"      {'':10} remedy: {each.remedy or 'wait, or look at its log'}", highlight=False)
+                remedy = escape(each.remedy or "wait, or look at its log")
+                out.print(f"      {'':10} remedy: {remedy}", highlight=False)
         if not all(each.is_good for each in found):
             raise typer.Exit(1)
 
@@ -136,7 +138,8 @@ def _tape(system: System) -> typer.Typer:
                 if as_json:
                     _print(seen)
                 else:
-                    out.print(f"{seen.position}  [bold]{seen.type}[/]  {seen.key}  {seen.payload}", highlight=False)
+                    said = escape(f"{seen.key}  {seen.payload or seen.problem}")
+                    out.print(f"{seen.position}  [bold]{seen.type}[/]  {said}", highlight=False)
 
         _run(follow)
 
@@ -182,7 +185,7 @@ def _dead(system: System) -> typer.Typer:
     def show(letter_id: str, to: Annotated[Path | None, typer.Option(help="Write the bytes here.")] = None) -> None:
         """One dead letter with its bytes."""
         letter = one(letter_id)
-        out.print(letter)
+        out.print(letter, highlight=False)
         if to is not None:
             to.write_bytes(letter.value)
 
@@ -217,7 +220,11 @@ def _run(work: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         finally:
             await reader.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except ReadFailed as failed:
+        typer.echo(f"refused: {failed}", err=True)
+        raise typer.Exit(1) from failed
 
 
 def _print(value: object) -> None:

@@ -18,14 +18,14 @@ class NotRedriven(ValueError):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that was set aside. `source` is topic|partition|offset of the original."""
+    """A record that was set aside, key and value as they came. `source` is topic|partition|offset of the original."""
 
     id: str
     cause: str
     detail: str
     source: str
     size: int
-    key: str
+    key: bytes
     value: bytes
 
 
@@ -51,9 +51,7 @@ async def redrive(sender: Sender, letter: DeadLetter) -> str:
             f"{letter.source} and send it with a tool of Kafka's"
         )
     topic, partition, _ = letter.source.split("|")
-    offset = await sender.send(
-        topic, letter.key.encode(), letter.value, {"redriven-from": letter.id.encode()}, int(partition)
-    )
+    offset = await sender.send(topic, letter.key, letter.value, {"redriven-from": letter.id.encode()}, int(partition))
     return f"{topic}:{partition}:{offset}"
 
 
@@ -65,6 +63,6 @@ def _letter(arrived: Arrived) -> DeadLetter:
         detail=text.get("detail", ""),
         source=text.get("source", ""),
         size=int(text.get("bytes", "0") or "0"),
-        key=arrived.key.decode(errors="replace"),
+        key=arrived.key,
         value=arrived.value,
     )

@@ -3,7 +3,8 @@
 Reads Kafka, and Postgres where it answers; writes nothing. Each finding of the doctor names its remedy.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ import msgspec
 from gateways.operations import tape
 from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
-from infra.kafka.topics import TopicSpec, topic_report
+from infra.kafka.topics import TopicSpec, TopicState, topic_report
 from infra.settings import Settings
 
 PROBE_SECONDS_MAX = 2.0
@@ -72,36 +73,54 @@ async def doctor(
     database: Callable[[], Awaitable[Any]],
 ) -> list[Finding]:
     """Everything that can be looked at from here, the most basic first."""
-    findings = [_kafka(settings, specs), await _postgres(database), _contracts(contracts_drift)]
+    findings = [await _kafka(settings, specs), await _postgres(database), _contracts(contracts_drift)]
     findings.append(_keys(settings))
     findings.append(await _gateway(settings))
     return findings
 
 
-def _kafka(settings: Settings, specs: Sequence[TopicSpec]) -> Finding:
+async def _kafka(settings: Settings, specs: Sequence[TopicSpec]) -> Finding:
     try:
+        await _knock(settings.kafka)
         found = {state.name: state for state in topic_report(settings.kafka)}
     except Exception as error:  # noqa: BLE001  whatever the client says, the operator reads it here
         return Finding(
             what="kafka",
             is_good=False,
-            detail=f"{settings.kafka} does not answer: {error}",
+            detail=f"{settings.kafka} does not answer: {error!r}",
             remedy="start the broker (`make up`) or set TAPELINE_KAFKA",
         )
-    wrong = [
-        f"{spec.name}: {key} is {found[spec.name].config.get(key)}, declared {value}"
-        for spec in specs
-        if spec.name in found
-        for key, value in spec.config().items()
-        if found[spec.name].config.get(key) != value
-    ]
     missing = [spec.name for spec in specs if spec.name not in found]
+    wrong = [line for spec in specs if spec.name in found for line in _drift(spec, found[spec.name])]
     if missing or wrong:
         detail = "; ".join([f"missing: {', '.join(missing)}"] * bool(missing) + wrong)
         return Finding(
             what="topics", is_good=False, detail=detail, remedy="run `./tapeline prepare`, or undo the change"
         )
     return Finding(what="kafka", is_good=True, detail=f"{len(specs)} topics are as declared")
+
+
+async def _knock(bootstrap: str) -> None:
+    """Raises when no broker of the list takes a connection; the client itself would try for half a minute."""
+    refusals: list[str] = []
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), PROBE_SECONDS_MAX)
+        except (OSError, TimeoutError) as error:
+            refusals.append(repr(error))
+        else:
+            writer.close()
+            return
+    raise ConnectionError("; ".join(refusals))
+
+
+def _drift(spec: TopicSpec, found: TopicState) -> Iterator[str]:
+    if found.partitions != spec.partitions:
+        yield f"{spec.name}: partitions are {found.partitions}, declared {spec.partitions}"
+    for key, value in spec.config().items():
+        if found.config.get(key) != value:
+            yield f"{spec.name}: {key} is {found.config.get(key)}, declared {value}"
 
 
 async def _postgres(database: Callable[[], Awaitable[Any]]) -> Finding:

@@ -74,21 +74,27 @@ async def count(reader: Reader, codec: Codec, topic: str) -> dict[str, int]:
 async def inspect(reader: Reader, codec: Codec, place: tuple[str, int, int]) -> Seen:
     """One record, and whether it follows from the record before it."""
     topic, partition, offset = place
-    begin = max((await reader.begins(topic))[partition], offset - LOOK_BACK)
-    end = (await reader.ends(topic))[partition]
+    begins, ends = await reader.begins(topic), await reader.ends(topic)
+    if partition not in ends:
+        raise PositionRefused(f"{topic} has no partition {partition}; it has {min(ends)} to {max(ends)}")
+    begin, end = begins[partition], ends[partition]
     if offset >= end:
         raise PositionRefused(f"{topic}:{partition}:{offset} is past the end of the tape, which is {end}")
+    if offset < begin:
+        raise PositionRefused(f"{topic}:{partition}:{offset} is not on the tape any more, which begins at {begin}")
     before: Arrived | None = None
-    async for arrived in _until(reader, {(topic, partition): begin}, {(topic, partition): end}):
-        if arrived.offset >= offset:
-            if arrived.offset > offset:
-                raise PositionRefused(
-                    f"{topic}:{partition}:{offset} is a transaction marker; the next record is at {arrived.offset}"
-                )
+    starts = {(topic, partition): max(begin, offset - LOOK_BACK)}
+    async for arrived in _until(reader, starts, {(topic, partition): end}):
+        if arrived.offset > offset:
+            break
+        if arrived.offset == offset:
             shown = seen(codec, arrived)
             return msgspec.structs.replace(shown, problem=shown.problem or _break(codec, before, arrived))
         before = arrived
-    raise PositionRefused(f"{topic}:{partition}:{offset} is not on the tape any more")
+    last = "nothing" if before is None else f"a record at {before.offset}"
+    raise PositionRefused(
+        f"{topic}:{partition}:{offset} holds no record but the end of a transaction; before it {last}"
+    )
 
 
 async def tail(reader: Reader, codec: Codec, topics: Sequence[str], stop_after: int | None) -> AsyncIterator[Seen]:
@@ -153,8 +159,8 @@ def _break(codec: Codec, before: Arrived | None, arrived: Arrived) -> str:
         if before is not None:
             link = follow(None, codec.decode_event(before.value), before.value, place=place)
         follow(link, codec.decode_event(arrived.value), arrived.value, place=place)
-    except ChainBroken as error:
-        return str(error)
+    except (ChainBroken, Undecodable) as error:
+        return f"the record before it cannot be read: {error}" if isinstance(error, Undecodable) else str(error)
     return ""
 
 
