@@ -1,10 +1,8 @@
 """Requests -> routes: the HTTP server of a gateway, and the five questions it asks before any handler runs."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-import uvloop
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -45,11 +43,6 @@ async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
-
-
-def use_uvloop() -> None:
-    """Run every loop of this process on uvloop; to be called before the first one."""
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _served(route: Route, services: Services, doorkeeper: auth.Doorkeeper) -> Served:

@@ -21,6 +21,8 @@ from infra.telemetry import CHAIN_BREAKS, LAG, logger
 
 WARM_OFFSETS = 1_000
 """Offsets of each partition read before the end at the start: enough to meet a record between transaction markers."""
+WARM_FACTOR = 10
+"""How much further back the start looks when a partition showed no record."""
 WARM_TIMEOUT_S = 60.0
 """Longest read of what was there at the start."""
 LAG_EVERY_S = 1.0
@@ -87,20 +89,19 @@ class ReadBack:
 
     async def begin(self) -> None:
         """Return when everything that was on the tape at the call is known as far as it is needed."""
-        starts: dict[Partition, int] = {}
+        until = time.monotonic() + WARM_TIMEOUT_S
+        begins: dict[Partition, int] = {}
         ends: dict[Partition, int] = {}
         for topic in self._topics:
-            begins = await self._reader.begins(topic)
-            for partition, end in (await self._reader.ends(topic)).items():
-                starts[topic, partition] = max(begins[partition], end - WARM_OFFSETS)
-                ends[topic, partition] = end
-        self._offsets = dict(starts)
-        await self._reader.assign(starts)
-        until = time.monotonic() + WARM_TIMEOUT_S
-        while any(self._reader.position().get(place, starts[place]) < end for place, end in ends.items()):
-            await self._step()
-            if time.monotonic() > until:
-                raise TimeoutError(f"the end of the tape was not reached in {WARM_TIMEOUT_S:.0f} s; look at the broker")
+            begins |= {(topic, number): begin for number, begin in (await self._reader.begins(topic)).items()}
+            ends |= {(topic, number): end for number, end in (await self._reader.ends(topic)).items()}
+        back = WARM_OFFSETS
+        while True:
+            starts = {place: max(begins[place], end - back) for place, end in ends.items()}
+            await self._warm(starts, ends, until)
+            if all(place in self._links or start == begins[place] for place, start in starts.items()):
+                break
+            back *= WARM_FACTOR  # Some partition had nothing but markers there.
         self._stopped = ""
         self._lag = (time.monotonic(), 0)
 
@@ -130,6 +131,15 @@ class ReadBack:
         finally:
             self._stopped = self._stopped or "stopped"
             measuring.cancel()
+
+    async def _warm(self, starts: dict[Partition, int], ends: dict[Partition, int], until: float) -> None:
+        self._links.clear()
+        self._offsets = dict(starts)
+        await self._reader.assign(starts)
+        while any(self._reader.position().get(place, starts[place]) < end for place, end in ends.items()):
+            await self._step()
+            if time.monotonic() > until:
+                raise TimeoutError(f"the end of the tape was not reached in {WARM_TIMEOUT_S:.0f} s; look at the broker")
 
     async def _step(self) -> None:
         for record in await self._reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS):

@@ -179,6 +179,17 @@ async def test_knows_the_newest_answers_after_a_start(installation: Installation
             assert readback.sequence(first.topic, first.partition) == first.recorded.sequence
 
 
+async def test_knows_the_last_sequence_although_only_markers_stand_at_the_end(
+    installation: Installation, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with installation.running():
+        async with real(installation.bootstrap, codec, installation.context) as (bus, _):
+            first = await Opened(bus, installation.context).send(opened("a"))
+        monkeypatch.setattr(readback_module, "WARM_OFFSETS", 1)
+        async with real(installation.bootstrap, codec, installation.context) as (_, readback):
+            assert readback.sequence(first.topic, first.partition) == first.recorded.sequence
+
+
 async def test_asks_the_journal_before_it_sends(installation: Installation, codec: Codec) -> None:
     async with installation.running(), real(installation.bootstrap, codec, installation.context) as (bus, _):
         command = opened("a")
