@@ -42,10 +42,16 @@ from infra.settings import PARTITIONS, settings
 from projections import cli as projections_cli
 from projections import projector
 from projections.audit.host import Audit
+from projections.read_model import ReadModel
 from streams.deciders import Deciders, Owner
 from streams.effects import Effects, Tools
 from streams.following import Follower
 from streams.sagas import Sagas
+
+
+def models() -> list[ReadModel]:
+    """Every read model."""
+    return [model for context in contexts.CONTEXTS for model in context.projections]
 
 
 async def _database_version() -> str:
@@ -72,11 +78,7 @@ app.add_typer(
     name="audit",
 )
 app.add_typer(
-    projections_cli.app(
-        settings,
-        lambda: Codec(contexts.messages()),
-        [model for context in contexts.CONTEXTS for model in context.projections],
-    ),
+    projections_cli.app(settings, lambda: Codec(contexts.messages()), models()),
     name="projections",
 )
 operations_cli.attach(
@@ -144,8 +146,7 @@ async def effects(stop: asyncio.Event) -> None:
 
 async def project(stop: asyncio.Event) -> None:
     """Keep every read model."""
-    models = [model for context in contexts.CONTEXTS for model in context.projections]
-    running = asyncio.create_task(projector.run(settings(), Codec(contexts.messages()), models))
+    running = asyncio.create_task(projector.run(settings(), Codec(contexts.messages()), models()))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
@@ -214,6 +215,7 @@ def prepare() -> None:
     declare(settings().kafka, contexts.topics(), settings().replication)
     tokens.Mint(settings().state_dir)
     audit_key.signer(settings().state_dir)
+    asyncio.run(projector.declare(settings(), models()))
 
 
 @schemas.command()

@@ -258,6 +258,7 @@ class Deciders:
         waiting = sum(len(owner.backlog) for owner in self._owners.values())
         if waiting >= BACKLOG_MAX:
             return
+        telemetry.LAG.labels("deciders", "commands").set(waiting)
         wait_ms = 0 if waiting else POLL_WAIT_MS
         for arrived in await self._reader.take(BACKLOG_MAX - waiting, wait_ms):
             self._owners[arrived.topic, arrived.partition].backlog.append(arrived)

@@ -23,8 +23,11 @@ class Row(NamedTuple):
 
 ENDLESS = 0
 """Days of a market that plays on for as long as the stack is up."""
-LISTENERS = 2
-"""Who must listen before a counted number of days begins: the venue, and the feed of the effects."""
+LISTENERS = 3
+"""Who must listen before a counted number of days begins: the venue, the feed of the effects, and whoever rings the
+bell by connecting to the market when everybody is there."""
+MINUTES = 390
+"""Minutes of a session: in a counted run each symbol is quoted once a minute."""
 UNRULY = ("--duplicate", "0.03", "--reorder", "0.03", "--delay-ms", "3")
 """How the venue of a counted run behaves: it repeats, reorders and delays some of what it says."""
 
@@ -50,7 +53,7 @@ def _ours(name: str, addresses: Addresses) -> Row:
 
 def _market(addresses: Addresses, days: int) -> Row:
     port = addresses.market_port
-    counted = ("--days", str(days), "--wait-for-clients", str(LISTENERS))
+    counted = ("--days", str(days), "--wait-for-clients", str(LISTENERS), "--steps-per-day", str(MINUTES))
     return Row("market", (*_simulator("market", port), *(counted if days else ("--loop",))), process.listens(port))
 
 

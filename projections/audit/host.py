@@ -55,3 +55,4 @@ class Audit:
         self._progress = progress
         for topic, lag in progress.lag.items():
             telemetry.LAG.labels("audit", topic).set(lag)
+        telemetry.AUDIT_LEAVES.set(sum(progress.sizes.values()))

@@ -1,0 +1,287 @@
+"""`make demo`: the whole stack, a real market, two hundred customers, a screen, and an end that is checked.
+
+Writes `.tapeline/demo/summary.json`; the exit code is 1 when a book does not balance, a proof fails, or an acknowledged
+command is missing.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+from rich.table import Table
+
+from demo import report
+from demo.customers import Account, Customer, Habit
+from demo.numbers import Numbers
+from demo.report import Ending, Figures
+from demo.screen import Measured, Screen
+from demo.watch import Watch
+from deploy.local import background
+from deploy.local.addresses import Addresses
+from domain.kernel.market import Phase
+from infra.avro.codec import Codec
+from infra.kafka.reader import Reader
+from infra.tokens import Mint, Scope
+
+NAME = "demo"
+CUSTOMERS = 200
+DAYS = 3
+TENANT = "demo"
+SEED = 2012
+TOKEN_SECONDS = 3_600
+OPENING_AT_ONCE = 20
+"""Customers that open their accounts side by side."""
+LARGE, HASTY, CARELESS = 5, 5, 30
+"""How many customers have which habit; all others are steady."""
+QUIET_SECONDS = 1.5
+"""The tape stands still this long before it is read for the end."""
+QUIET_SECONDS_MAX = 30.0
+PLAY_SECONDS_MAX = 600.0
+"""Longest play: days that take longer are not played on this machine."""
+SCRAPE_SECONDS_MAX = 1.0
+LISTEN_BYTES = 65_536
+WITHDRAWALS = 10
+"""Customers that take cash out in the end, half of them more than they have."""
+
+console = Console()
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What summary.json holds."""
+
+    is_good: bool
+    seconds_to_ready: str
+    seconds_played: str
+    orders_sent: int
+    orders_per_second: str
+    acknowledged_p50_ms: str
+    acknowledged_p90_ms: str
+    acknowledged_p99_ms: str
+    answers: dict[str, int]
+    refusals: dict[str, int]
+    websocket_frames: int
+    breaches: int
+    breaches_cleared: int
+    load_average: str
+    proof: str
+    figures: Figures
+
+
+def play(root: Path, codec: Codec, contexts: list[str]) -> int:
+    """Run the demo; gives the exit code."""
+    began = time.monotonic()
+    background.reset(root, name=NAME)
+    addresses = background.up(root, name=NAME, options=("--days", str(DAYS)), is_tied=True)
+    ready_s = time.monotonic() - began
+    os.environ.update(addresses.env())
+    try:
+        summary = asyncio.run(_play(root, addresses, codec, contexts, ready_s))
+    finally:
+        console.print("stopping the stack", highlight=False)
+        background.down(root, name=NAME)
+    _tell(summary, addresses)
+    return 0 if summary.is_good else 1
+
+
+async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[str], ready_s: float) -> Summary:
+    numbers = Numbers()
+    watch = Watch(Reader(addresses.kafka, "demo-watch"), codec, contexts)
+    watching = asyncio.create_task(watch.run())
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        showing = asyncio.create_task(Screen(numbers, watch, lambda: _measure(session, addresses.metrics)).run())
+        began = time.monotonic()
+        try:
+            await _trade(session, addresses, numbers, watch)
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+        played_s = time.monotonic() - began
+        await _quiet(watch)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    ending, reader = Ending(), Reader(addresses.kafka, "demo-ending")
+    await ending.read(reader, codec, contexts)
+    await reader.close()
+    figures = await report.settled(ending, addresses.venue_url, numbers.acknowledged)
+    is_proved, said = await asyncio.to_thread(report.prove, ending.order_ids[-1], Path(addresses.state_dir), root)
+    summary = Summary(
+        is_good=is_proved and not figures.faults,
+        seconds_to_ready=f"{ready_s:.1f}",
+        seconds_played=f"{played_s:.1f}",
+        orders_sent=numbers.orders,
+        orders_per_second=f"{numbers.orders / played_s:.1f}",
+        acknowledged_p50_ms=numbers.latency_ms("p50"),
+        acknowledged_p90_ms=numbers.latency_ms("p90"),
+        acknowledged_p99_ms=numbers.latency_ms("p99"),
+        answers=dict(numbers.answers),
+        refusals=dict(numbers.refusals),
+        websocket_frames=numbers.frames,
+        breaches=watch.breaches,
+        breaches_cleared=watch.cleared,
+        load_average=" ".join(f"{load:.1f}" for load in os.getloadavg()),
+        proof=said,
+        figures=figures,
+    )
+    (Path(addresses.state_dir) / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+    return summary
+
+
+async def _trade(session: aiohttp.ClientSession, addresses: Addresses, numbers: Numbers, watch: Watch) -> None:
+    customers = _population(session, addresses, numbers)
+    gate = asyncio.Semaphore(OPENING_AT_ONCE)
+
+    async def arrive(customer: Customer) -> None:
+        async with gate:
+            await customer.open()
+
+    await asyncio.gather(*(arrive(customer) for customer in customers))
+    await _watch_over(session, addresses, customers)
+    bell = await _ring(addresses)
+    stop = asyncio.Event()
+    trading = [asyncio.create_task(customer.trade(stop)) for customer in customers]
+    try:
+        async with asyncio.timeout(PLAY_SECONDS_MAX):
+            await _last_close(watch)
+    finally:
+        bell.close()
+        stop.set()
+        await asyncio.gather(*trading)
+    for index, customer in enumerate(customers[:WITHDRAWALS]):
+        await customer.withdraw("100.00" if index % 2 else "99000000.00")
+
+
+async def _ring(addresses: Addresses) -> asyncio.StreamWriter:
+    """The market begins when the last of its listeners comes: this connection, which only ever listens."""
+    market = urlsplit(addresses.market_url)
+    reader, writer = await asyncio.open_connection(market.hostname, market.port)
+
+    async def listen() -> None:
+        while await reader.read(LISTEN_BYTES):
+            pass
+
+    task = asyncio.create_task(listen())
+    task.add_done_callback(lambda _: writer.close())
+    return writer
+
+
+async def _watch_over(session: aiohttp.ClientSession, addresses: Addresses, customers: Sequence[Customer]) -> None:
+    """A risk officer holds the hasty customers to one order a minute of market time."""
+    mint = Mint(Path(addresses.state_dir))
+    token = mint.mint(tenant=TENANT, sub="officer", account_id="*", scopes=[Scope.RISK], ttl_s=TOKEN_SECONDS)
+    limits = {
+        "order_notional_max": "2500000.00",
+        "gross_exposure_max": "10000000.00",
+        "orders_per_minute_max": 3,
+        "reason": "sends bursts",
+    }
+    for customer in customers:
+        if customer.habit is Habit.HASTY:
+            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
+            url = f"{addresses.gateway_url}/v1/accounts/{customer.account.account_id}/limits"
+            async with session.put(url, json=limits, headers=headers) as answer:
+                answer.raise_for_status()
+
+
+def _population(session: aiohttp.ClientSession, addresses: Addresses, numbers: Numbers) -> list[Customer]:
+    mint, draw = Mint(Path(addresses.state_dir)), random.Random(SEED)
+    habits = [Habit.LARGE] * LARGE + [Habit.HASTY] * HASTY + [Habit.CARELESS] * CARELESS
+    habits += [Habit.STEADY] * (CUSTOMERS - len(habits))
+    draw.shuffle(habits)
+    made = []
+    for number, habit in enumerate(habits):
+        account_id = str(uuid.uuid4())
+        token = mint.mint(
+            tenant=TENANT,
+            sub=f"customer-{number}",
+            account_id=account_id,
+            scopes=[Scope.TRADE, Scope.READ],
+            ttl_s=TOKEN_SECONDS,
+        )
+        account = Account(account_id, token, TENANT)
+        made.append(Customer(addresses.gateway_url, session, account, habit, SEED + number, numbers))
+    return made
+
+
+async def _last_close(watch: Watch) -> None:
+    """Until the market has closed on the last day."""
+    days: set[str] = set()
+    while True:
+        if watch.board.phase is Phase.OPEN:
+            days.add(watch.board.session_date)
+        if len(days) == DAYS and watch.board.phase is Phase.CLOSED:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _quiet(watch: Watch) -> None:
+    """Until nothing is added to the tape for a while: sagas, the venue and the day's end have finished."""
+    seen, since, until = -1, time.monotonic(), time.monotonic() + QUIET_SECONDS_MAX
+    while time.monotonic() < until:
+        total = sum(watch.events.values())
+        if total != seen:
+            seen, since = total, time.monotonic()
+        elif time.monotonic() - since > QUIET_SECONDS:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _measure(session: aiohttp.ClientSession, ports: Mapping[str, int]) -> Measured:
+    """Lag of every reader and the size of the audit log, as the processes tell Prometheus."""
+    measured = Measured()
+    for port in ports.values():
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            timeout = aiohttp.ClientTimeout(total=SCRAPE_SECONDS_MAX)
+            async with session.get(f"http://127.0.0.1:{port}/metrics", timeout=timeout) as answer:
+                _scraped(await answer.text(), measured)
+    return measured
+
+
+def _scraped(text: str, measured: Measured) -> None:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "tapeline_lag_records":
+                reader = sample.labels["reader"].partition(".")[0]
+                measured.lag[reader] = measured.lag.get(reader, 0) + int(sample.value)
+            elif sample.name == "tapeline_audit_leaves":
+                measured.leaves += int(sample.value)
+
+
+def _tell(summary: Summary, addresses: Addresses) -> None:
+    table = Table(title="events on the tape", title_justify="left")
+    table.add_column("event")
+    table.add_column("number", justify="right")
+    for name, number in summary.figures.events_by_type.items():
+        table.add_row(name, str(number))
+    console.print(table)
+    figures = summary.figures
+    lines = [
+        f"{figures.accounts} accounts, {figures.fills} fills, {figures.traded} USD traded",
+        f"{summary.orders_sent} orders sent, {summary.orders_per_second} a second",
+        f"acknowledged p50 {summary.acknowledged_p50_ms} ms, p99 {summary.acknowledged_p99_ms} ms",
+        f"load average {summary.load_average}",
+        f"ready after {summary.seconds_to_ready} s, played {summary.seconds_played} s",
+        f"{figures.acknowledged} acknowledged commands were looked up on the tape",
+        f"audit proof of one order: {summary.proof}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False)
+    for fault in figures.faults:
+        console.print(f"[red]FAULT[/] {fault}", highlight=False)
+    verdict = "every book balances with the venue's records" if summary.is_good else "the demo FAILED"
+    console.print(f"[bold]{verdict}[/]; {addresses.state_dir}/summary.json", highlight=False)
+    console.print(
+        "look further: `make up`, then `./tapeline status`, `./tapeline tape tail orders.events`, "
+        "`./tapeline audit --help`",
+        highlight=False,
+    )
