@@ -5,7 +5,6 @@ Decimal text is read at the doors (`parse`) and written there (`text`); in betwe
 """
 
 import re
-from decimal import Decimal
 from typing import NewType
 
 Money = NewType("Money", int)
@@ -64,23 +63,24 @@ def parse_money(value: str) -> Money:
 
 def price_text(price: int) -> str:
     """101.25, without trailing zeros but never fewer than two places."""
-    return _text(price, SCALE)
+    return _text(price, places_min=2)
 
 
 def quantity_text(quantity: int) -> str:
     """10 or 0.5, without trailing zeros."""
-    return f"{(Decimal(quantity) / SCALE).normalize():f}"
+    return _text(quantity, places_min=0)
 
 
 def money_text(money: int) -> str:
     """1234.50, always two places."""
-    return f"{Decimal(money) / MINOR_UNITS:.2f}"
+    sign, (whole, cents) = "-" * (money < 0), divmod(abs(money), MINOR_UNITS)
+    return f"{sign}{whole}.{cents:02d}"
 
 
-def _text(amount: int, scale: int) -> str:
-    exact = (Decimal(amount) / scale).normalize()
-    places = max(2, -int(exact.as_tuple().exponent))
-    return f"{exact:.{places}f}"
+def _text(amount: int, *, places_min: int) -> str:
+    sign, (whole, rest) = "-" * (amount < 0), divmod(abs(amount), SCALE)
+    places = f"{rest:08d}".rstrip("0").ljust(places_min, "0")
+    return f"{sign}{whole}.{places}" if places else f"{sign}{whole}"
 
 
 def _half_even(dividend: int, divisor: int) -> int:

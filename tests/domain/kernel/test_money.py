@@ -34,6 +34,19 @@ def test_what_is_written_is_read_back(amount: int) -> None:
     assert parse_money(money_text(amount)) == amount
 
 
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [
+        (0, "0.00 0 0.00"),
+        (10**8, "1.00 1 1000000.00"),
+        (-150_000_000, "-1.50 -1.5 -1500000.00"),
+        (1, "0.00000001 0.00000001 0.01"),
+    ],
+)
+def test_amounts_are_written_as_people_read_them(amount: int, written: str) -> None:
+    assert f"{price_text(amount)} {quantity_text(amount)} {money_text(amount)}" == written
+
+
 @given(AMOUNTS, AMOUNTS)
 def test_a_notional_is_the_exact_product_rounded_half_to_even(quantity: int, price: int) -> None:
     exact = Fraction(quantity * price, 10**14)

@@ -195,7 +195,8 @@ def test_an_execution_is_kept_or_known_or_impossible(history: list[OrderCommand]
 def test_evolve_believes_events_in_any_order(history: list[OrderCommand], chance: object) -> None:
     events = events_of(history)
     chance.shuffle(events)  # type: ignore[attr-defined]  # hypothesis names its Random by a private type
-    orders.fold(events + events)
+    book = orders.fold(events + events)
+    assert set(book.executions) == {event.execution_id for event in events if isinstance(event, e.OrderFilled)}
 
 
 @thorough
