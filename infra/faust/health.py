@@ -11,10 +11,11 @@ import faust
 from aiohttp import web
 from mode import Service
 
-from infra import telemetry
+from infra import clock, telemetry
 from infra.faust.agent import Agent
 
 LAG_READY_MAX = 1_000  # About a second of a full load: more than that, and what is told about an account is old.
+SILENT_MS_MAX = 10_000  # A fetch that finds nothing is answered after one and a half.
 MEASURE_SECONDS = 1.0
 
 
@@ -26,6 +27,7 @@ class Health(Service):
         self._app: Any = app  # Its consumer is ours, with more to tell than Faust's interface has.
         self._sources = {source for agent in agents for source in agent.sources}
         self._port = port
+        self._told_at_ms = 0
         self._runner: web.AppRunner | None = None
 
     async def on_start(self) -> None:
@@ -47,22 +49,27 @@ class Health(Service):
         lag = self._lag()
         if lag is None:
             return False, "positions are not known yet"
-        behind = sum(lag.values()) + app.consumer.undone
+        if clock.wall() // 1_000 - self._told_at_ms > SILENT_MS_MAX:
+            return False, f"the broker has not answered for {SILENT_MS_MAX} ms"
+        behind = sum(lag.values())
         return (True, "") if behind <= LAG_READY_MAX else (False, f"{behind} records behind")
 
     def _lag(self) -> dict[str, int] | None:
-        """Records of each source between our position and the last stable offset, markers included."""
+        """Records of each source that were not fetched, markers included, and those that are not done."""
         consumer = self._app.consumer._thread._consumer  # noqa: SLF001  # Faust tells the committed offset only.
         subscription = consumer._subscription.subscription if consumer else None  # noqa: SLF001
         if subscription is None or subscription.assignment is None:
             return None
-        behind = dict.fromkeys(self._sources, 0)
+        behind = {source: self._app.consumer.undone(source) for source in self._sources}
+        if not subscription.assignment.tps:
+            self._told_at_ms = clock.wall() // 1_000  # Nothing is ours, so nothing is fetched.
         for place in subscription.assignment.tps:
             if place.topic not in behind:
                 continue
             state = subscription.assignment.state_value(place)
             if state is None or state._position is None or state.lso is None:  # noqa: SLF001
                 return None
+            self._told_at_ms = max(self._told_at_ms, state.timestamp or 0)
             behind[place.topic] += max(0, state.lso - state._position)  # noqa: SLF001
         return behind
 

@@ -48,7 +48,7 @@ def check(bootstrap: str, app: App) -> None:
 def _check(found: dict[str, TopicState], name: str, cleanup: str) -> None:
     state = found.get(name)
     if state is None:
-        raise TopicsDiffer(f"topic {name} is missing: declare it (every process of ours does, when it starts)")
+        raise TopicsDiffer(f"topic {name} is missing: `python main.py prepare` declares it")
     if state.partitions != PARTITIONS:
         raise TopicsDiffer(
             f"topic {name} has {state.partitions} partitions, agents need {PARTITIONS}: "

@@ -14,7 +14,7 @@ hash of each function that is replaced or relied on. What each of them is for:
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -42,10 +42,9 @@ class OrderedConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._delivered: defaultdict[Any, deque[int]] = defaultdict(deque)
 
-    @property
-    def undone(self) -> int:
-        """Records that were delivered and are not done yet."""
-        return sum(map(len, self._delivered.values()))
+    def undone(self, topic: str) -> int:
+        """Records of a topic that were delivered and are not committed yet."""
+        return sum(len(offsets) for tp, offsets in self._delivered.items() if tp.topic == topic)
 
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -60,14 +59,19 @@ class OrderedConsumer(driver.Consumer):
         await self.commit()
         await super().on_partitions_revoked(revoked)
 
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
+        return (tp for tp in list(self._delivered) if topics is None or tp in topics or tp.topic in topics)
+
     def _new_offset(self, tp: Any) -> int | None:
-        delivered, done = self._delivered[tp], self._acked_index[tp]
-        newest = None
-        while delivered and delivered[0] in done:
-            newest = delivered.popleft()
-            done.discard(newest)
-        self._acked[tp].clear()  # Faust's list of the same offsets; its keys say which partitions may have news.
-        return None if newest is None else newest + 1
+        """Around a seek a record may be delivered twice; its second end is not counted once the first is committed."""
+        delivered, done, committed = self._delivered[tp], self._acked_index[tp], self._committed_offset[tp] or 0
+        newest = -1
+        while delivered and (delivered[0] in done or delivered[0] < committed):
+            offset = delivered.popleft()
+            done.discard(offset)
+            newest = max(newest, offset)
+        self._acked[tp].clear()  # Faust's own list of the same offsets.
+        return None if newest < 0 else newest + 1
 
     async def _drain_messages(self, fetcher: Any) -> None:
         stopping: tuple[type[BaseException], ...] = (*self.consumer_stopped_errors, asyncio.CancelledError)

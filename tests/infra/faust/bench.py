@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.local import ports
@@ -50,13 +50,19 @@ class Tape:
         self._previous: dict[tuple[str, int], bytes] = defaultdict(lambda: GENESIS)
         self._sequence: dict[tuple[str, int], int] = defaultdict(int)
         self._marks = 0
+        self._newest: dict[tuple[str, int], int] = {}
+
+    @property
+    def newest(self) -> dict[tuple[str, int], int]:
+        """The offset of the newest record that counts in each partition."""
+        return dict(self._newest)
 
     def commit(self, topic: str, events: list[tuple[str, Event]]) -> None:
         """One transaction of events; an account of no name has no key."""
         self._producer.begin_transaction()
         for account, event in events:
             self._produce(f"{self.run}.{topic}", account, event)
-        self._producer.commit_transaction(20)
+        self._commit()
 
     def abort(self, topic: str, accounts: list[str]) -> None:
         """One transaction that nobody may ever see: its events follow nothing and count a million."""
@@ -73,8 +79,8 @@ class Tape:
         """A record that is no message at all."""
         self._producer.begin_transaction()
         partition = murmur2_partition(account.encode(), PARTITIONS)
-        self._producer.produce(f"{self.run}.{topic}", b"poison", account.encode(), partition)
-        self._producer.commit_transaction(20)
+        self._producer.produce(f"{self.run}.{topic}", b"poison", account.encode(), partition, on_delivery=self._written)
+        self._commit()
 
     def skip_one(self) -> None:
         """The next event of each partition will seem to have lost the one before it."""
@@ -98,9 +104,11 @@ class Tape:
             )
             value = self._codec.encode_observed(mark)
             for partition in range(PARTITIONS):
-                self._producer.produce(f"{self.run}.market_data.marks", value, None, partition)
+                self._producer.produce(
+                    f"{self.run}.market_data.marks", value, None, partition, on_delivery=self._written
+                )
             self._marks += 1
-        self._producer.commit_transaction(20)
+        self._commit()
 
     def _produce(self, topic: str, account: str, event: Event) -> None:
         partition = murmur2_partition(account.encode(), PARTITIONS)
@@ -109,7 +117,15 @@ class Tape:
         value = self._codec.encode_event(recorded)
         self._previous[place] = hashlib.sha256(value).digest()
         self._sequence[place] += 1
-        self._producer.produce(topic, value, account.encode() or None, partition)
+        self._producer.produce(topic, value, account.encode() or None, partition, on_delivery=self._written)
+
+    def _commit(self) -> None:
+        self._producer.flush(20)
+        self._producer.commit_transaction(20)
+
+    def _written(self, error: Any, message: Any) -> None:
+        assert error is None, error
+        self._newest[message.topic(), message.partition()] = message.offset()
 
 
 def _recorded(
@@ -169,6 +185,16 @@ class Bench:
         worker = Worker(self, name, {"run": self.run, "agents": self.agents, "step": step, "times": times})
         self._started.append(worker)
         return worker
+
+    def await_done(self, worker: "Worker") -> None:
+        """Until this worker is ready and everything on the tape is committed."""
+        worker.await_ready()
+        worker.await_that(lambda: not self._undone())
+
+    def _undone(self) -> dict[tuple[str, int], int]:
+        answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.run)])[self.run].result(10)
+        committed = {(place.topic, place.partition): place.offset for place in answer.topic_partitions}
+        return {place: at for place, at in self.tape.newest.items() if committed.get(place, 0) <= at}
 
     def stop_all(self) -> None:
         for worker in self._started:
@@ -252,20 +278,8 @@ class Worker:
     def ready(self) -> bool:
         return self._get("readyz")[0] == 200
 
-    def caught_up(self) -> bool:
-        """Ready, and not one record behind."""
-        lines = self._get("metrics")[1].splitlines()
-        lags = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("tapeline_lag_records{")]
-        return self.ready() and len(lags) == 3 and sum(lags) == 0
-
-    def await_caught_up(self) -> None:
-        self._await(self.caught_up)
-        # What was fetched is done within a tick of the commit; twice, since the gauge is a second old.
-        time.sleep(1.2)
-        self._await(self.caught_up)
-
     def await_ready(self) -> None:
-        self._await(self.ready)
+        self.await_that(self.ready)
 
     def await_death(self) -> int:
         return self.process.wait(READY_SECONDS_MAX)
@@ -278,7 +292,7 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def _await(self, condition: Callable[[], bool]) -> None:
+    def await_that(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + READY_SECONDS_MAX
         while not condition():
             assert self.process.poll() is None, f"the worker ended: {self.log.read_text()[-3000:]}"

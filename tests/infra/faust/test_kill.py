@@ -1,6 +1,7 @@
 """Killed at each step, again and again: the totals are exact all the same."""
 
 import random
+import shutil
 
 import pytest
 
@@ -14,8 +15,11 @@ ACCOUNTS = 60
 CREDITS = 2_000
 HALTS = 300
 MARKS = 120
+MARKS_AFTER = 5
 PER_TRANSACTION = 50
 KILLS = ((Step.COMMANDS, 1), (Step.PUT, 40), (Step.CHANGELOG, 2), (Step.PUT, 110), (Step.COMMANDS, 2))
+
+LOST_DISK_BEFORE = 3
 
 
 def load(bench: Bench) -> int:
@@ -42,11 +46,15 @@ def load(bench: Bench) -> int:
 
 def test_kill_9_at_each_step_loses_nothing_doubles_nothing_and_contradicts_nothing(bench: Bench) -> None:
     total = load(bench)
-    for step, times in KILLS:
+    for number, (step, times) in enumerate(KILLS):
+        if number == LOST_DISK_BEFORE:
+            shutil.rmtree(bench.folder / "one" / "faust")
         victim = bench.start(step=step, times=times)
         assert victim.await_death() == -9, f"{step}: {victim.log.read_text()[-3000:]}"
     last = bench.start()
-    last.await_caught_up()
+    bench.await_done(last)
+    bench.tape.mark(MARKS_AFTER)  # An account may be younger than all marks before: topics are not read in step.
+    bench.await_done(last)
     assert last.terminate() == 0
 
     states = bench.states()
@@ -56,7 +64,7 @@ def test_kill_9_at_each_step_loses_nothing_doubles_nothing_and_contradicts_nothi
     assert sum(state.total for state in states.values()) == total + HALTS
     for account, state in states.items():
         assert state.marks == state.mark_last - state.mark_first + 1, f"{account}: a mark was missed or doubled"
-        assert state.mark_last == MARKS - 1, account
+        assert state.mark_last == MARKS + MARKS_AFTER - 1, account
 
     commands = bench.commands()
     assert len(commands) == CREDITS + HALTS

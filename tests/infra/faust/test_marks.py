@@ -11,13 +11,13 @@ def test_every_account_of_every_partition_meets_every_mark_across_a_restart(benc
     names = list(accounts(12))
     bench.tape.commit("orders.events", [(name, credit(1)) for name in names])
     worker = bench.start()
-    worker.await_caught_up()
+    bench.await_done(worker)
     bench.tape.mark(5, AAPL=1)
-    worker.await_caught_up()
+    bench.await_done(worker)
     assert worker.terminate() == 0
     bench.tape.mark(5, IBM=2)
     worker = bench.start()
-    worker.await_caught_up()
+    bench.await_done(worker)
     assert worker.terminate() == 0
     states = bench.states()
     assert sorted(states) == sorted(names)

@@ -21,6 +21,7 @@ from mode.utils.queues import FlowControlEvent
 VERSIONS = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 
 REPLACED: dict[Callable[..., Any], str] = {
+    Consumer._filter_tps_with_pending_acks: "f6f9239774234e7e",
     Consumer._drain_messages: "44a2500309e83c63",
     Consumer._new_offset: "1d2c7ea89a7ad4f1",
     Consumer.on_partitions_revoked: "d04b7ae72c6fc206",

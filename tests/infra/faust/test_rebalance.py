@@ -77,7 +77,7 @@ def test_joining_kill_9_coming_back_and_sigterm_under_load_lose_nothing(bench: B
         first.await_ready()
     finally:
         load.stop()
-    first.await_caught_up()
+    bench.await_done(first)
     assert first.terminate() == 0
 
     states = bench.states()

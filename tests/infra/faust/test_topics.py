@@ -33,7 +33,7 @@ def test_a_worker_whose_changelog_is_missing_exits_and_names_it(bench: Bench) ->
     bench.run = f"{bench.run}x"
     worker = bench.start()
     assert worker.await_death() == NOT_CONFIGURED
-    assert f"topic {bench.run}.orders.events is missing: declare it" in worker.log.read_text()
+    assert f"topic {bench.run}.orders.events is missing: `python main.py prepare` declares it" in worker.log.read_text()
 
 
 @pytest.mark.kafka

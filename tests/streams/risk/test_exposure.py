@@ -63,14 +63,14 @@ def test_two_agents_share_their_sources_and_a_crash_asks_nothing_new(
         "orders.events", [("calm", placed("O1", 1)), ("marked", placed("O2", 99)), ("eager", placed("O3", 101))]
     )
     worker = bench.start()
-    worker.await_caught_up()
+    bench.await_done(worker)
     tape.mark(AAPL=102 * SCALE)
-    worker.await_caught_up()
+    bench.await_done(worker)
     tape.mark(phase=Phase.CLOSED)
-    worker.await_caught_up()
+    bench.await_done(worker)
     worker.kill()
     worker = bench.start()
-    worker.await_caught_up()
+    bench.await_done(worker)
     assert worker.terminate() == 0
 
     reports = [codec.decode_command(places[0][2]) for places in bench.commands(f"{run}.risk.commands").values()]
