@@ -104,6 +104,9 @@ class OwnedPartition:
                 dead.append(Dead(arrived, poison.kind, str(poison)))
                 continue
             stream = draft.stream(issued.stream_id)
+            if stream.tenant and issued.tenant != stream.tenant:
+                dead.append(Dead(arrived, "WRONG_TENANT", f"stream {issued.stream_id} is not of {issued.tenant!r}"))
+                continue
             match stream.familiarity(issued.command_id, issued.command.at):
                 case Familiarity.KNOWN:
                     continue
@@ -158,7 +161,7 @@ class OwnedPartition:
         state = stream.state
         if not isinstance(recorded.event, OwnershipTaken):
             state = self._decider.evolve(state, recorded.event)
-        moved = advanced(stream, state, recorded.command_id, recorded.at, KNOWN_COMMANDS_MAX)
+        moved = advanced(stream, state, recorded.tenant, recorded.command_id, recorded.at, KNOWN_COMMANDS_MAX)
         return streams.set(recorded.stream_id, moved)
 
     def initial(self) -> Stream[Any]:

@@ -39,6 +39,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     """One aggregate in a snapshot."""
 
     shape: str
+    tenant: str
     version: int
     dropped_at: int
     known: list[tuple[int, bytes, int]]
@@ -100,12 +101,15 @@ def _restored(newest: dict[bytes, bytes], initial: msgspec.Struct) -> tuple[Know
 
 def _encoded(stream: Stream[Any], shape: str) -> bytes:
     known = [(slot, digest, int(stream.known[digest])) for slot, digest in stream.slots.items()]
-    return msgspec.msgpack.encode(_Kept(shape, stream.version, stream.dropped_at, known, encode(stream.state)))
+    return msgspec.msgpack.encode(
+        _Kept(shape, stream.tenant, stream.version, stream.dropped_at, known, encode(stream.state))
+    )
 
 
 def _decoded(kept: _Kept, state: type) -> Stream[Any]:
     return Stream(
         decode(kept.state, state),
+        kept.tenant,
         kept.version,
         Map({digest: Micros(at) for _, digest, at in kept.known}),
         Map({slot: digest for slot, digest, _ in kept.known}),

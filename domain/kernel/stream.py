@@ -27,10 +27,11 @@ class Stream(msgspec.Struct, Generic[S], frozen=True):
     """An aggregate between two events.
 
     `known` maps the digest of a command id to its `at`; `slots` says which digest each place of the ring holds, so that
-    the oldest can be dropped without copying the others.
+    the oldest can be dropped without copying the others. `tenant` is whose it is, from its first event on.
     """
 
     state: S
+    tenant: str = ""
     version: int = 0
     known: Map[bytes, Micros] = Map()
     slots: Map[int, bytes] = Map()
@@ -43,7 +44,7 @@ class Stream(msgspec.Struct, Generic[S], frozen=True):
         return Familiarity.STALE if at <= self.dropped_at else Familiarity.NEW
 
 
-def advanced(stream: Stream[S], state: S, command_id: str, at: Micros, known_max: int) -> Stream[S]:
+def advanced(stream: Stream[S], state: S, tenant: str, command_id: str, at: Micros, known_max: int) -> Stream[S]:
     """The stream after an event: one version on, its command known, the oldest id dropped when the ring is full."""
     slot = stream.version % known_max
     known, dropped_at = stream.known, stream.dropped_at
@@ -52,4 +53,11 @@ def advanced(stream: Stream[S], state: S, command_id: str, at: Micros, known_max
         dropped_at = max(dropped_at, known[oldest])
         known = known.delete(oldest)
     digest = short_digest(command_id)
-    return Stream(state, stream.version + 1, known.set(digest, at), stream.slots.set(slot, digest), dropped_at)
+    return Stream(
+        state,
+        stream.tenant or tenant,
+        stream.version + 1,
+        known.set(digest, at),
+        stream.slots.set(slot, digest),
+        dropped_at,
+    )

@@ -3,6 +3,7 @@
 from confluent_kafka import KafkaError
 
 NONE = 0
+LEADER_NOT_AVAILABLE = 5
 NOT_LEADER = 6
 COORDINATOR_LOADING = 14
 COORDINATOR_NOT_AVAILABLE = 15
@@ -19,6 +20,8 @@ TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 NO_SUCH_TOPIC = KafkaError._UNKNOWN_TOPIC  # noqa: SLF001
 NO_SUCH_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
 
+LEADERLESS = frozenset({LEADER_NOT_AVAILABLE, NOT_LEADER, KafkaError._NOENT})  # noqa: SLF001
+"""A partition has no leader at the moment, or not the one that was asked."""
 FENCED = frozenset({CLIENT_FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED})
 """A later owner has the transactional id."""
 CUT = frozenset({ALL_BROKERS_DOWN, TRANSPORT})

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, T
 
 # Exported at run time; the stubs do not say so.
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from infra.kafka import codes
 from infra.kafka.private_thread import PrivateThread
@@ -20,6 +21,7 @@ END = -1
 EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 FETCH_WAIT_MS_MAX = 100  # How long a broker holds a fetch that finds nothing; a new record answers it at once.
 PREFETCH_KIB_MAX = 16_384  # Per reader; bounds memory during a catch-up and still keeps the drain at full speed.
+LEADERLESS_SECONDS = 0.1  # Between two questions to a partition without a leader; an election takes about that.
 LOOKUP_SECONDS_MAX = 15.0  # Longer than the election of a leader; after it the caller is told.
 
 
@@ -143,19 +145,37 @@ class Reader:
         if self._admin is None:
             self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": self._name, "log_level": 4})
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
-        try:
-            partitions = self._admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
-            answers = self._admin.list_offsets(
+        admin = self._admin
+
+        def asked() -> dict[int, int]:
+            partitions = admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
+            answers = admin.list_offsets(
                 {TopicPartition(topic, partition): spec for partition in partitions},
                 isolation_level=level,
                 request_timeout=LOOKUP_SECONDS_MAX,
             )
-            offsets = {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
+            return {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
+
+        try:
+            offsets = _UNTIL_LED(asked)
         except KafkaException as failure:
             raise ReadFailed(f"{topic}: its offsets were not told: {failure}. Is the topic declared?") from failure
         if not offsets:
             raise ReadFailed(f"{topic}: the cluster does not know this topic. Declare it first.")
         return offsets
+
+
+def _is_passing(failure: BaseException) -> bool:
+    return isinstance(failure, KafkaException) and failure.args[0].code() in codes.LEADERLESS
+
+
+# A topic that was declared a moment ago, or whose broker has just come back, has no leader to ask for a while.
+_UNTIL_LED = Retrying(
+    retry=retry_if_exception(_is_passing),
+    stop=stop_after_delay(LOOKUP_SECONDS_MAX),
+    wait=wait_fixed(LEADERLESS_SECONDS),
+    reraise=True,
+)
 
 
 class _Taken(msgspec.Struct):

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from deploy.local.kafka import LocalKafka
@@ -135,8 +136,18 @@ async def test_poison_goes_to_the_dead_letters_and_the_partition_goes_on(install
     assert dead[0]["source"] == f"{installation.context}.commands|0|1".encode()
 
 
+async def test_a_command_of_another_tenant_never_reaches_the_stream(installation: Installation) -> None:
+    foreign = msgspec.structs.replace(deposit(1), tenant="another")
+    await installation.command([opened(), foreign, deposit(2)])
+    async with installation.running():
+        events = await installation.events(2)
+        dead = await installation.dead(1)
+    assert [each.tenant for each in events] == ["t", "t"]
+    assert dead[0]["cause"] == b"WRONG_TENANT"
+
+
 async def test_the_second_owner_fences_the_first(installation: Installation, arm: str) -> None:
-    with pytest.raises(BaseException) as fenced:  # noqa: PT011, PT012  what the first owner dies of is looked at below
+    with pytest.raises(BaseException) as fenced:  # noqa: PT011  what the first owner dies of is looked at below
         async with installation.running(arm, name="first"):
             await installation.command([opened()])
             await installation.events(1)

@@ -58,7 +58,7 @@ def test_maps_come_back_as_maps_of_structs_and_enums() -> None:
 
 
 def test_a_stream_of_books_comes_back_with_the_commands_it_knows() -> None:
-    stream = advanced(advanced(Stream(BOOK), BOOK, "first", Micros(1), 2), BOOK, "second", Micros(2), 2)
+    stream = advanced(advanced(Stream(BOOK), BOOK, "t", "first", Micros(1), 2), BOOK, "t", "second", Micros(2), 2)
     assert decode(encode(stream), Stream[Book]) == stream
 
 
