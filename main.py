@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import uvloop
 
 import contexts
 from demo.play import play
+from deploy.local import addresses
 from gateways import gateway, receipts, registry
 from gateways.accounts import cli as accounts_cli
 from gateways.audit import cli as audit_cli
@@ -52,6 +54,9 @@ from streams.sagas import Sagas
 def models() -> list[ReadModel]:
     """Every read model."""
     return [model for context in contexts.CONTEXTS for model in context.projections]
+
+
+ROOT = Path(__file__).resolve().parent
 
 
 async def _database_version() -> str:
@@ -203,10 +208,17 @@ def run(name: str) -> None:
 
 
 @app.command()
+def env() -> None:
+    """Print where the stack of `make up` is, as lines for a shell: eval "$(./tapeline env)"."""
+    for variable, value in addresses.adopt(ROOT).items():
+        typer.echo(f"export {variable}={shlex.quote(value)}")
+
+
+@app.command()
 def demo() -> None:
     """Play a real market with two hundred customers in it, and check every book at the end."""
     deciding = [deciding.context for deciding in contexts.deciders()]
-    raise typer.Exit(play(Path(__file__).resolve().parent, Codec(contexts.messages()), deciding))
+    raise typer.Exit(play(ROOT, Codec(contexts.messages()), deciding))
 
 
 @app.command()
@@ -234,4 +246,5 @@ async def _until_told(process: Process) -> None:
 
 
 if __name__ == "__main__":
+    addresses.adopt(ROOT)
     app()

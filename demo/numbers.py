@@ -5,6 +5,7 @@ from collections import Counter
 from hdrh.histogram import HdrHistogram
 
 LATENCY_US_MAX = 60_000_000
+"""Largest latency the histogram tells apart: a minute, longer than any wait of a client."""
 SIGNIFICANT_DIGITS = 3
 
 

@@ -39,6 +39,7 @@ DAYS = 3
 TENANT = "demo"
 SEED = 2012
 TOKEN_SECONDS = 3_600
+"""Validity of a customer's token: longer than any demo."""
 OPENING_AT_ONCE = 20
 """Customers that open their accounts side by side."""
 LARGE, HASTY, CARELESS = 5, 5, 30

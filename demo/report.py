@@ -29,7 +29,9 @@ from infra.kafka.reader import Reader
 from infra.kafka.records import Partition
 
 READ_MAX = 5_000
+"""Records read together at the end."""
 PROOF_SECONDS_MAX = 60
+"""Longest wait for a proof: it scans the tape of one demo for its order."""
 
 
 class Figures(msgspec.Struct, kw_only=True):

@@ -21,6 +21,7 @@ from infra.settings import PARTITIONS
 
 MARKS = "market_data.marks"
 TAKE_MAX = 2_000
+"""Records taken together while watching."""
 
 
 class Watch:

@@ -14,6 +14,7 @@ PARTITION = 0
 MARKS_BACK = 200
 """Marks read before the end at the start: a complete one comes once a minute, and marks once a second."""
 MARKS_TAKEN_MAX = 200
+"""Marks taken at once: three minutes of them, more than a read ever finds but at the start."""
 READ_RETRY_S = 0.5
 """Pause before reading is tried again; an old board is refused by the decider, so this may go on."""
 

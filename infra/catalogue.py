@@ -9,7 +9,9 @@ from infra.settings import COMMAND_BYTES_MAX, PARTITIONS
 
 DAY_MS = 86_400_000
 COMMAND_DAYS = 7
+"""Days that a command is kept: its event stands for it, the digest proves what was asked."""
 DEAD_LETTER_DAYS = 30
+"""Days that a dead letter is kept: long enough for somebody to repair its producer and send it again."""
 
 
 class Feed(msgspec.Struct, frozen=True):

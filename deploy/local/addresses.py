@@ -1,6 +1,7 @@
 """Ports chosen once per stack -> addresses.json for people and tools, environment variables for processes."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def read(state_dir: Path) -> Addresses | None:
         return Addresses(**{name: told[name] for name in Addresses.__dataclass_fields__})
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def adopt(root: Path, name: str = "dev") -> dict[str, str]:
+    """Where the stack of this name is, for a command that was told nothing else: set what is not set, and give it."""
+    found = read(root / ".tapeline" / name)
+    env = found.env() if found else {}
+    for variable, value in env.items():
+        os.environ.setdefault(variable, value)
+    return env
 
 
 def choose(state_dir: Path, names: tuple[str, ...]) -> Addresses:

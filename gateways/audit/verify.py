@@ -31,6 +31,7 @@ HOLDS, MALFORMED, NO_CRYPTOGRAPHY, BAD_SIGNATURE, WRONG_TREE, NOT_INCLUDED = 0, 
 KEY_ID_BYTES, KEY_BYTES, HASH_BYTES, TREE_FIELDS = 4, 32, 32, 4
 ED25519 = b"\x01"
 PATH_MAX = 64
+"""Hashes in a path: a tree of 2^64 leaves has no longer one."""
 FIELDS = {
     "topic": str,
     "partition": int,

@@ -44,6 +44,7 @@ MESSAGE_BYTES_MAX = 70_000
 PAGE = 500
 """Events read from the journal at once."""
 SYMBOLS_MAX = 500
+"""Symbols that one socket watches: more than a screen shows, fewer than would make it a feed of the market."""
 POSITIONS_MAX = 10_000
 """Holdings in a snapshot: more symbols than there are."""
 CATCH_UP_POLL_S = 0.02

@@ -26,7 +26,7 @@ BOARD_KEY = b"\x00board"
 LINKS_KEY = b"\x00links"
 BLOCK_CACHE_BYTES = 16 << 20  # Per partition; RocksDB's own default would be gigabytes. States are in memory anyway.
 WRITE_BUFFER_BYTES = 8 << 20
-WRITE_BUFFERS_MAX = 2
+WRITE_BUFFERS_MAX = 2  # One is filled while the other is written out.
 
 
 class Links(msgspec.Struct, frozen=True, array_like=True):

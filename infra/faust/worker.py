@@ -38,7 +38,7 @@ REQUEST_SECONDS = 40.0
 COMMIT_SECONDS = 0.5
 """What a crash makes us read again; nothing depends on it but time."""
 COMMIT_EVERY_RECORDS = 5_000
-POLL_RECORDS_MAX = 2_000
+POLL_RECORDS_MAX = 2_000  # Taken from the client at once, over all partitions; a batch of the agent is 500.
 STREAM_BUFFER_MAX = 65_536
 """With Faust's 4,096 a quick agent empties its queue and then waits a second for the next fetch."""
 PRODUCER_SECONDS = 30.0

@@ -16,7 +16,7 @@ from aiokafka.protocol.offset import OffsetRequest
 
 REQUEST_MS_MAX = 5_000  # Longer than a flush on a busy disk, shorter than a transaction may stay open.
 LOOKUP_MS_MAX = 15_000  # A restarted broker needs seconds until it leads its partitions again.
-LOOKUP_AGAIN_MS = 20
+LOOKUP_AGAIN_MS = 20  # Between two rounds of the seeds: an election is not over sooner.
 CLOSE_SECONDS_MAX = 1.0
 TRANSACTION_COORDINATOR = 1
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1

@@ -15,7 +15,7 @@ from infra.kafka.hanging import abort_hanging
 from infra.kafka.writer import TRANSACTION_TIMEOUT_MS, UnclearEnd
 from infra.settings import TAKE_OVER_TIMEOUT_MS
 
-AGAIN_MS = 3
+AGAIN_MS = 3  # Between two tries of the fence: markers of a small transaction are written in about two.
 HANGING_MS = 500  # After a fence the markers are written; what stays open longer, its coordinator has forgotten.
 GO_ON_MS_MAX = 1_000  # A broker that is well answers in a few; a restart is for the take-over, which waits longer.
 

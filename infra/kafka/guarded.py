@@ -16,7 +16,7 @@ from infra.kafka.records import Outgoing
 from infra.kafka.writer import BATCH_BYTES_MAX, TRANSACTION_TIMEOUT_MS, Fenced, LawfulWriter, UnclearEnd
 
 GUARD_MS = 700  # Below the shortest repeated end (854 ms at this back-off), above a healthy slow one under load.
-RETRY_BACKOFF_MS = 1_000
+RETRY_BACKOFF_MS = 1_000  # So long that no repeated end is answered inside the guard.
 INIT_SECONDS_MAX = 20.0  # Covers the restart of a broker.
 LINGER_MS = 50  # Never waited for: `flush` sends at once. It keeps the records of a batch together until then.
 

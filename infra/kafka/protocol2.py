@@ -17,7 +17,7 @@ from infra.kafka.records import Outgoing
 from infra.kafka.writer import Fenced, LawfulWriter, UnclearEnd
 
 MARKERS_MS_MAX = 3_000  # With three ids in turn the markers of an id's last transaction are long written.
-MARKERS_AGAIN_MS = 1
+MARKERS_AGAIN_MS = 1  # Between two tries of a produce: nothing was appended, and markers take about that long.
 
 
 class Protocol2Writer(LawfulWriter):

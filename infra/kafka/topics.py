@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 # Exported at run time; the stubs do not say so.
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
-FOREVER_MS = -1
+FOREVER_MS = -1  # What Kafka calls retention without an end.
 WAIT_SECONDS_MAX = 30.0  # A cold broker elects its first leaders in a few seconds; beyond this it is broken.
 LEADER_POLL_SECONDS = 0.02
 FLUSH_NEVER = 2**63 - 1  # Kafka's own default of flush.messages: leave it to the operating system.
