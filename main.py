@@ -15,7 +15,6 @@ import uvloop
 
 import contexts
 from demo.play import play
-from deploy.local import addresses
 from gateways import gateway, receipts, registry
 from gateways.accounts import cli as accounts_cli
 from gateways.audit import cli as audit_cli
@@ -210,8 +209,8 @@ def run(name: str) -> None:
 @app.command()
 def env() -> None:
     """Print where the stack of `make up` is, as lines for a shell: eval "$(./tapeline env)"."""
-    for variable, value in addresses.adopt(ROOT).items():
-        typer.echo(f"export {variable}={shlex.quote(value)}")
+    for name, value in settings().model_dump(mode="json").items():
+        typer.echo(f"export TAPELINE_{name.upper()}={shlex.quote(str(value))}")
 
 
 @app.command()
@@ -246,5 +245,4 @@ async def _until_told(process: Process) -> None:
 
 
 if __name__ == "__main__":
-    addresses.adopt(ROOT)
     app()

@@ -1,6 +1,7 @@
 """Where everything is and how much of anything is allowed: addresses from the environment, limits as constants.
 
-Every setting has an environment variable `TAPELINE_<NAME>`; the local stack sets them for each process it starts.
+Every setting has an environment variable `TAPELINE_<NAME>`; the local stack sets them for each process it starts, and
+leaves them in a file for the commands that people type.
 """
 
 from functools import cache
@@ -9,11 +10,14 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOCAL_STACK = Path(__file__).resolve().parents[1] / ".tapeline" / "dev" / "settings.env"
+"""Where the stack of `make up` says where it is; what the environment says goes before it."""
+
 
 class Settings(BaseSettings):
     """Addresses and choices of one process."""
 
-    model_config = SettingsConfigDict(env_prefix="TAPELINE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAPELINE_", env_file=LOCAL_STACK, extra="ignore")
 
     kafka: str = "127.0.0.1:9092"
     postgres: str = "postgresql://127.0.0.1:5432/tapeline"

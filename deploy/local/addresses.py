@@ -1,13 +1,14 @@
 """Ports chosen once per stack -> addresses.json for people and tools, environment variables for processes."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deploy.local import ports
 
 FILE = "addresses.json"
+SETTINGS_FILE = "settings.env"
+"""The same for commands that people type: the settings read that of the stack named dev."""
 GATEWAY_PORT = 8080
 """What a person types; another one is taken where it is in use."""
 
@@ -70,6 +71,8 @@ class Addresses:
         told = asdict(self) | {"kafka": self.kafka, "gateway_url": self.gateway_url} | {"env": self.env()}
         making.write_text(json.dumps(told, indent=2) + "\n")
         making.rename(path)
+        lines = [f"{name}={value}" for name, value in self.env().items()]
+        (path.parent / SETTINGS_FILE).write_text("\n".join(lines) + "\n")
 
 
 def read(state_dir: Path) -> Addresses | None:
@@ -79,15 +82,6 @@ def read(state_dir: Path) -> Addresses | None:
         return Addresses(**{name: told[name] for name in Addresses.__dataclass_fields__})
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def adopt(root: Path, name: str = "dev") -> dict[str, str]:
-    """Where the stack of this name is, for a command that was told nothing else: set what is not set, and give it."""
-    found = read(root / ".tapeline" / name)
-    env = found.env() if found else {}
-    for variable, value in env.items():
-        os.environ.setdefault(variable, value)
-    return env
 
 
 def choose(state_dir: Path, names: tuple[str, ...]) -> Addresses:
