@@ -10,6 +10,7 @@ COORDINATOR_NOT_AVAILABLE = 15
 NOT_COORDINATOR = 16
 INVALID_PRODUCER_EPOCH = 47
 CONCURRENT_TRANSACTIONS = 51
+UNKNOWN_LEADER_EPOCH = 75
 PRODUCER_FENCED = 90
 
 END_REACHED = KafkaError._PARTITION_EOF  # noqa: SLF001  # Public codes, in spite of the underscore. So with the others.
@@ -20,8 +21,10 @@ TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 NO_SUCH_TOPIC = KafkaError._UNKNOWN_TOPIC  # noqa: SLF001
 NO_SUCH_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
 
-LEADERLESS = frozenset({LEADER_NOT_AVAILABLE, NOT_LEADER, KafkaError._NOENT})  # noqa: SLF001
-"""A partition has no leader at the moment, or not the one that was asked."""
+LEADERLESS = frozenset({LEADER_NOT_AVAILABLE, NOT_LEADER, UNKNOWN_LEADER_EPOCH, KafkaError._NOENT})  # noqa: SLF001
+"""A partition has no leader at the moment, not the one that was asked, or one that does not know that it leads."""
+MOVING = frozenset({COORDINATOR_LOADING, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR})
+"""A group or a transactional id has no coordinator at the moment, or not the one that was asked."""
 FENCED = frozenset({CLIENT_FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED})
 """A later owner has the transactional id."""
 CUT = frozenset({ALL_BROKERS_DOWN, TRANSPORT})

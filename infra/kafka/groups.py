@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from infra.kafka import codes
 from infra.kafka.private_thread import PrivateThread
 from infra.kafka.records import Partition
 
 ANSWER_SECONDS_MAX = 15.0  # Longer than the move of a group's coordinator to another broker.
+MOVING_SECONDS = 0.1  # Pause before a coordinator that has just come back, or moved, is asked again.
 
 
 class Groups:
@@ -21,7 +24,8 @@ class Groups:
     async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, str]]:
         """Offset and note of each partition that has one; the others are left out."""
         places = [TopicPartition(*each) for each in partitions]
-        answers = await self._thread.call(lambda: self._client(group).committed(places, ANSWER_SECONDS_MAX))
+        client = self._client(group)
+        answers = await self._thread.call(lambda: _UNTIL_THERE(lambda: client.committed(places, ANSWER_SECONDS_MAX)))
         found: dict[Partition, tuple[int, str]] = {}
         for answer in answers:
             if answer.error is not None:
@@ -33,7 +37,10 @@ class Groups:
     async def commit(self, group: str, offsets: Mapping[Partition, tuple[int, str]]) -> None:
         """Keep the offset of the next record to take, with a note; returns when the cluster has it."""
         places = [TopicPartition(*each, offset, metadata=note) for each, (offset, note) in offsets.items()]
-        answers = await self._thread.call(lambda: self._client(group).commit(offsets=places, asynchronous=False))
+        client = self._client(group)
+        answers = await self._thread.call(
+            lambda: _UNTIL_THERE(lambda: client.commit(offsets=places, asynchronous=False))
+        )
         for answer in answers or ():
             if answer.error is not None:
                 raise RuntimeError(f"group {group}: {answer.topic}[{answer.partition}]: {answer.error}")
@@ -50,3 +57,16 @@ class Groups:
                 {"bootstrap.servers": self._bootstrap, "group.id": group, "enable.auto.commit": False}
             )
         return self._clients[group]
+
+
+def _is_passing(failure: BaseException) -> bool:
+    return isinstance(failure, KafkaException) and failure.args[0].code() in codes.MOVING
+
+
+# Both calls may be repeated: one only asks, the other says the same again, and nobody else commits for the group.
+_UNTIL_THERE = Retrying(
+    retry=retry_if_exception(_is_passing),
+    stop=stop_after_delay(ANSWER_SECONDS_MAX),
+    wait=wait_fixed(MOVING_SECONDS),
+    reraise=True,
+)
