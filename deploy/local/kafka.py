@@ -149,7 +149,7 @@ class LocalKafka:
             "kafka.tools.StorageTool",
             "format",
         ]
-        argv += ["--cluster-id", cluster, "--config", str(config)]
+        argv += [f"--cluster-id={cluster}", "--config", str(config)]
         ran = subprocess.run(argv, capture_output=True, text=True, check=False, env=_environment())
         if ran.returncode:
             raise NotReady(f"Kafka's folder {self.folder} could not be formatted: {ran.stdout}{ran.stderr}")

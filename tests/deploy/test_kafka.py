@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tomllib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,13 @@ def test_it_stops_in_order_and_frees_its_port(tmp_path: Path) -> None:
     assert short.pid is None
     assert not Path(f"/proc/{pid}").exists()
     assert ports.is_free(short.port)
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))
+    dashed = LocalKafka(tmp_path, profile=Profile.TEST).start()
+    dashed.stop()
+    assert "cluster.id=-" in (dashed.folder / "data" / "meta.properties").read_text()
 
 
 def test_the_wheel_runs_it_where_the_machine_has_no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
