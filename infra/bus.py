@@ -8,13 +8,15 @@ twice, it is only told DUPLICATE instead of its first answer.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
 
 from domain.kernel.messages import Command, Issued, Recorded
+from infra import commands
 from infra.avro.codec import Codec
+from infra.commands import Sends
 from infra.kafka.sender import SendFailed
 from infra.readback import Seen
 from infra.settings import ANSWER_WAIT_MS, ANSWERS_KEPT_MAX
@@ -73,21 +75,6 @@ class CommandBus(Protocol):
 
     async def find(self, command_id: str) -> Answer | None:
         """The decision on a command that was sent before, None when there is none yet."""
-        ...
-
-
-class Sends(Protocol):
-    """The part of a sender that the bus uses."""
-
-    async def send(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes,
-        headers: Mapping[str, bytes] | None = None,
-        partition: int | None = None,
-    ) -> int:
-        """Write one record and give its offset."""
         ...
 
 
@@ -197,12 +184,9 @@ class Bus:
         return known
 
     async def _produce(self, context: str, issued: Issued[Command], waiting: _Waiting, traceparent: str) -> None:
-        headers = {"command-id": issued.command_id.encode(), "digest": waiting.digest}
-        if traceparent:
-            headers["traceparent"] = traceparent.encode()
+        trace = traceparent.encode()
         try:
-            value = self._codec.encode_command(issued)
-            await self._sender.send(f"{context}.commands", issued.stream_id.encode(), value, headers)
+            await commands.send(self._sender, self._codec, context, issued, digest=waiting.digest, traceparent=trace)
         except SendFailed as failure:
             unknown = OutcomeUnknown(str(failure))
             if not waiting.answer.done():  # Those who wait for the same command learn it too.

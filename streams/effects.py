@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from domain.kernel.messages import Command, Issued
-from infra import telemetry
+from infra import commands, telemetry
 from infra.avro.codec import Codec
 from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
@@ -40,9 +40,7 @@ class Tools(msgspec.Struct, frozen=True):
 
     async def send(self, context: str, issued: Issued[Command]) -> None:
         """Send a command; returns when it is acknowledged."""
-        headers = {"command-id": issued.command_id.encode(), "digest": self.codec.digest(issued)}
-        value = self.codec.encode_command(issued)
-        await self.sender.send(f"{context}.commands", issued.stream_id.encode(), value, headers)
+        await commands.send(self.sender, self.codec, context, issued)
 
 
 class Effect(msgspec.Struct, frozen=True):

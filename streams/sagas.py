@@ -13,7 +13,7 @@ import msgspec
 
 from domain.kernel.ids import derived
 from domain.kernel.messages import Command, Issued, Recorded
-from infra import telemetry
+from infra import commands, telemetry
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
@@ -59,14 +59,6 @@ def steps(saga: Saga, recorded: Recorded[Any]) -> list[tuple[str, Issued[Command
     return made
 
 
-async def send(sender: Sender, codec: Codec, context: str, issued: Issued[Command], headers: dict[str, bytes]) -> None:
-    """One command to the topic of its context; returns when it is acknowledged."""
-    made = {"command-id": issued.command_id.encode(), "digest": codec.digest(issued)}
-    if "traceparent" in headers:
-        made["traceparent"] = headers["traceparent"]
-    await sender.send(f"{context}.commands", issued.stream_id.encode(), codec.encode_command(issued), made)
-
-
 class Sagas:
     """The loop over all sagas."""
 
@@ -88,6 +80,10 @@ class Sagas:
     def ready(self) -> tuple[bool, str]:
         """Ready once the loop has found its place."""
         return self._is_following, "finding the last committed position"
+
+    async def _send(self, context: str, issued: Issued[Command], headers: dict[str, bytes]) -> None:
+        trace = headers.get(commands.TRACE, b"")
+        await commands.send(self._sender, self._codec, context, issued, traceparent=trace)
 
     async def run(self, stop: asyncio.Event) -> None:
         """React to every event, in order, until asked to stop."""
@@ -115,7 +111,7 @@ class Sagas:
                 recorded = self._follower.event(arrived)
                 for saga in self._by_topic[arrived.topic]:
                     for context, issued in steps(saga, recorded):
-                        sends.append(send(self._sender, self._codec, context, issued, arrived.headers))
+                        sends.append(self._send(context, issued, arrived.headers))
                         telemetry.COMMANDS_SENT.labels(saga.name).inc()
         finally:
             await asyncio.gather(*sends)

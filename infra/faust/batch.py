@@ -17,6 +17,7 @@ from domain.kernel.messages import Issued, OwnershipTaken, Recorded
 from domain.market_data.marks import Mark, follow
 from infra import telemetry
 from infra.avro.codec import Codec, Undecodable
+from infra.commands import outgoing
 from infra.faust.agent import Agent, Reached, Step
 from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable, Partition, States
@@ -142,16 +143,10 @@ class Batches(Generic[S]):
         changed.links = True
 
     async def _send_commands(self) -> None:
+        records = [outgoing(self._codec, issued) for issued in self._issued]
         waiting = [
-            await self._send(
-                self._agent.commands,
-                issued.stream_id.encode(),
-                self._codec.encode_command(issued),
-                None,
-                None,
-                [("command-id", issued.command_id.encode()), ("digest", self._codec.digest(issued))],
-            )
-            for issued in self._issued
+            await self._send(self._agent.commands, record.key, record.value, None, None, list(record.headers.items()))
+            for record in records
         ]
         await asyncio.gather(*waiting)
         telemetry.COMMANDS_SENT.labels(f"agent:{self._agent.name}").inc(len(waiting))
