@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from infra.kafka import codes
 from infra.kafka.private_thread import PrivateThread
@@ -11,6 +11,7 @@ from infra.kafka.records import Partition
 
 ANSWER_SECONDS_MAX = 15.0  # Longer than the move of a group's coordinator to another broker.
 MOVING_SECONDS = 0.1  # Pause before a coordinator that has just come back, or moved, is asked again.
+MOVING_TRIES_MAX = 150  # As long as ANSWER_SECONDS_MAX, but counted: a first try may have waited long for its broker.
 
 
 class Groups:
@@ -66,7 +67,7 @@ def _is_passing(failure: BaseException) -> bool:
 # Both calls may be repeated: one only asks, the other says the same again, and nobody else commits for the group.
 _UNTIL_THERE = Retrying(
     retry=retry_if_exception(_is_passing),
-    stop=stop_after_delay(ANSWER_SECONDS_MAX),
+    stop=stop_after_attempt(MOVING_TRIES_MAX),
     wait=wait_fixed(MOVING_SECONDS),
     reraise=True,
 )
