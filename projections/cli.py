@@ -1,8 +1,9 @@
 """`tapeline projections`: what is live, how far behind it is, and how to build one again."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
@@ -19,6 +20,7 @@ from projections.read_model import ReadModel
 from projections.rebuild import Outcome, Rebuild, RebuildFailed
 
 T = TypeVar("T")
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 COUNTED_MAX = 50_000
 """Records that `lag` counts in one partition; beyond that it says so."""
@@ -47,25 +49,33 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
     by_name = {model.name: model for model in models}
 
     @cli.command("list")
-    def list_generations() -> None:
+    def list_generations(*, as_json: AsJson = False) -> None:
         """Show every read model with its generations."""
+        rows = _with(settings(), lambda db: db.rows(generations.Generation, GENERATIONS))
+        if as_json:
+            _print(rows)
+            return
         table = Table("projection", "declared", "generation", "version", "state")
-        for row in _with(settings(), lambda db: db.rows(generations.Generation, GENERATIONS)):
+        for row in rows:
             declared = by_name.get(row.name)
             table.add_row(row.name, str(declared.version) if declared else "-", row.schema, str(row.version), row.state)
         console.print(table)
 
     @cli.command()
-    def lag() -> None:
+    def lag(*, as_json: AsJson = False) -> None:
         """Show how many records each live read model has not taken yet."""
+        found = _with(settings(), lambda db: behind(db, settings()))
+        if as_json:
+            _print([{**msgspec.to_builtins(position), "behind": count} for position, count in found])
+            return
         table = Table("projection", "topic", "partition", "sequence", "behind")
-        for position, count in _with(settings(), lambda db: behind(db, settings())):
+        for position, count in found:
             shown = f"{COUNTED_MAX}+" if count >= COUNTED_MAX else str(count)
             table.add_row(position.name, position.topic, str(position.partition), str(position.sequence), shown)
         console.print(table)
 
     @cli.command()
-    def rebuild(name: str, *, accept_differences: bool = False) -> None:
+    def rebuild(name: str, *, accept_differences: bool = False, as_json: AsJson = False) -> None:
         """Build a read model again beside the live one, compare the two, and switch.
 
         Differences between equal versions keep the live one, unless --accept-differences is given.
@@ -77,17 +87,23 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
             settings(),
             lambda db: _rebuilt(db, settings(), codec(), model, is_accepted=accept_differences),
         )
-        for difference in outcome.differences:
+        if as_json:
+            _print(outcome)
+        for difference in () if as_json else outcome.differences:
             console.print(f"[bold]{difference.table}[/bold] live {difference.live}, rebuilt {difference.rebuilt}")
             for line in difference.only_live:
                 console.print(f"  - {line}", markup=False)
             for line in difference.only_rebuilt:
                 console.print(f"  + {line}", markup=False)
         if not outcome.is_switched:
-            console.print("The live read model serves on. Look at the rows above; --accept-differences switches.")
+            typer.echo("The live read model serves on. Look at the rows; --accept-differences switches.", err=True)
             raise typer.Exit(1)
 
     return cli
+
+
+def _print(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _with(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
@@ -111,7 +127,9 @@ def _with(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
 async def _rebuilt(db: Database, settings: Settings, codec: Codec, model: ReadModel, *, is_accepted: bool) -> Outcome:
     reader = Reader(settings.kafka, "rebuild")
     try:
-        return await Rebuild(db, reader, codec, model, PARTITIONS).run(is_accepted=is_accepted, say=typer.echo)
+        return await Rebuild(db, reader, codec, model, PARTITIONS).run(
+            is_accepted=is_accepted, say=lambda line: typer.echo(line, err=True)
+        )
     finally:
         await reader.close()
 
