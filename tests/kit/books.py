@@ -139,28 +139,27 @@ class Judge:
         until = time.monotonic() + within_s
         while True:
             tape = await self.tape()
-            faults = [fault async for fault in self._faults(tape, history)]
+            faults = await self.faults(tape, history)
             if not faults:
                 return tape
             if time.monotonic() > until:
                 raise AssertionError(f"{len(faults)} faults after {within_s:.0f} s:\n" + "\n".join(faults[:40]))
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def _faults(self, tape: Tape, history: History) -> AsyncIterator[str]:
-        for fault in (*tape.faults, *_repeated(tape), *_acknowledged(tape, history)):
-            yield fault
+    async def faults(self, tape: Tape, history: History) -> list[str]:
+        """Everything that does not agree with this tape."""
+        found = [*tape.faults, *_repeated(tape), *_acknowledged(tape, history)]
         if tape.dead:
-            yield f"{tape.dead} commands are dead letters"
-        for account_id, book in sorted(tape.books().items()):
-            for fault in _differences(account_id, tape, book, await self.statement(account_id)):
-                yield fault
+            found.append(f"{tape.dead} commands are dead letters")
+        books = sorted(tape.books().items())
+        for account_id, book in books:
+            found += _differences(account_id, tape, book, await self.statement(account_id))
         async with _database(self._dsn) as database:
             for model in MODELS:
-                for fault in _unlike(model, tape, await stored(database, model)):
-                    yield fault
-            for account_id, book in sorted(tape.books().items()):
-                for fault in await _ledger(database, account_id, book):
-                    yield fault
+                found += _unlike(model, tape, await stored(database, model))
+            for account_id, book in books:
+                found += await _ledger(database, account_id, book)
+        return found
 
 
 @contextlib.asynccontextmanager
