@@ -54,10 +54,13 @@ async def halt_all(gateway: Client, token: str, reason: str, key: str) -> Done:
         finally:
             gate.release()
 
-    async with asyncio.TaskGroup() as group:
+    halts: set[asyncio.Task[None]] = set()
+    try:
         async for account_id in _accounts(str(client.claims(token)["tenant"])):
             await gate.acquire()
-            group.create_task(one(account_id))
+            halts.add(asyncio.create_task(one(account_id)))
+    finally:
+        await asyncio.gather(*halts)
     return done
 
 
