@@ -13,7 +13,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-from deploy.local import supervisor
+import pytest
+
+from deploy.local import addresses, supervisor
 from deploy.local.addresses import Addresses
 from deploy.local.kafka import Profile
 from deploy.local.postgres import LocalPostgres
@@ -114,7 +116,11 @@ def started(codec: Codec, is_failed: Callable[[], bool]) -> Iterator[WholeStack]
     said: list[str] = []
     stack = Stack(name=f"tests-{os.getpid()}", profile=Profile.TEST, say=said.append)
     try:
-        yield WholeStack(stack, stack.start(), codec, said)
+        with pytest.MonkeyPatch.context() as patch:
+            # The port that people type is wanted by every new stack; one that starts beside us would take it first.
+            patch.setattr(addresses, "GATEWAY_PORT", None)
+            chosen = stack.start()
+        yield WholeStack(stack, chosen, codec, said)
     finally:
         stack.stop()
         (stack.logs / "supervisor.log").write_text("\n".join(said) + "\n")
