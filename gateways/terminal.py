@@ -67,7 +67,9 @@ def show_rows(answer: Json, rows: str, columns: Sequence[str], *, as_json: bool)
     if as_json:
         say_json(answer)
         return
-    table = Table(*columns)
+    table = Table()
+    for name in columns:  # An id that is cut off is of no use: whatever else is long is broken into lines.
+        table.add_column(name, no_wrap=name.endswith("_id"), overflow="fold")
     for row in answer[rows]:
         table.add_row(*(_text(row[name]) for name in columns))
     out.print(table)

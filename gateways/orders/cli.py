@@ -13,7 +13,7 @@ from gateways.terminal import AccountOption, AfterOption, AsJson, KeyOption, Lim
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `place` or `list` gave it.")]
 Shares = Annotated[str, typer.Argument(help="Shares as decimal text.")]
 ORDER_COLUMNS = (
-    "order_id", "status", "side", "quantity", "symbol", "limit_price", "filled", "average_price", "opened_at",
+    "order_id", "status", "side", "quantity", "symbol", "limit_price", "filled", "average_price", "reason",
 )  # fmt: skip
 POSITION_COLUMNS = ("symbol", "quantity", "cost", "last", "value", "unrealized", "realized")
 
