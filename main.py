@@ -5,8 +5,10 @@
 
 import asyncio
 import contextlib
+import os
 import shlex
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -121,7 +123,7 @@ async def deciders(stop: asyncio.Event) -> None:
     ]
     host = Deciders(owners, reader("deciders-commands"), DeadLetters(sender))
     await telemetry.serve_probes(settings().metrics_port, host.ready)
-    await host.run("deciders", reader, stop)
+    await host.run(f"deciders@{socket.gethostname()}:{os.getpid()}", reader, stop)
     for owner in owners:
         await owner.close()
     await sender.close()

@@ -24,6 +24,7 @@ from infra.avro.codec import Codec
 from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.sender import Sender
 from infra.kafka.topics import TopicSpec
+from infra.postgres import Database
 from infra.settings import settings
 from infra.tokens import EVERY_ACCOUNT, Mint, Scope
 
@@ -76,16 +77,26 @@ def token(  # noqa: PLR0913  one option each
 
 def _status(system: System) -> Callable[..., None]:
     def status(as_json: AsJson = False) -> None:
-        """Term, sequence and waiting commands of every partition."""
-        found = _run(lambda reader: state.partitions(reader, system.codec(), system.contexts))
+        """Owner, term, sequence and waiting commands of every partition."""
+
+        async def look(reader: Reader) -> list[state.PartitionStatus]:
+            codec, database = system.codec(), Database(settings().postgres, name="status")
+            try:
+                owners = await state.owners_of(database, codec)
+            finally:
+                await database.close()
+            return await state.partitions(reader, codec, system.contexts, owners)
+
+        found = _run(look)
         if as_json:
             _print(found)
             return
-        table = Table("partition", "term", "sequence", "commands waiting", "last recorded")
+        table = Table("partition", "owner", "term", "sequence", "commands waiting", "last recorded")
         for each in found:
             when = "never" if not each.recorded_at else time_text(each.recorded_at)
             table.add_row(
                 f"{each.topic} {each.partition}",
+                each.owner,
                 str(each.term),
                 str(each.sequence),
                 str(each.commands_waiting),

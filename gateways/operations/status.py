@@ -4,18 +4,22 @@ Reads Kafka, and Postgres where it answers; writes nothing. Each finding of the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from domain.kernel.messages import OwnershipTaken
 from gateways.operations import tape
 from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
 from infra.kafka.topics import TopicSpec, TopicState, topic_report
-from infra.settings import Settings
+from infra.postgres import Database, DatabaseDown
+from infra.settings import PARTITIONS, Settings
+from projections.orders import journal
 
+UNKNOWN = "?"
 PROBE_SECONDS_MAX = 2.0
 """Longest wait for a process to say how it is."""
 
@@ -25,6 +29,7 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: str
     partition: int
+    owner: str
     term: int
     sequence: int
     commands_waiting: int
@@ -40,8 +45,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-async def partitions(reader: Reader, codec: Codec, contexts: Sequence[str]) -> list[PartitionStatus]:
-    """The state of every events partition of these contexts, from the last record of each."""
+async def partitions(
+    reader: Reader, codec: Codec, contexts: Sequence[str], owners: Mapping[tuple[str, int], str] | None = None
+) -> list[PartitionStatus]:
+    """The state of every events partition of these contexts, from the last record of each; `owners` by name."""
     found = []
     for context in contexts:
         command_ends = await reader.ends(f"{context}.commands")
@@ -57,6 +64,7 @@ async def partitions(reader: Reader, codec: Codec, contexts: Sequence[str]) -> l
                 PartitionStatus(
                     topic=f"{context}.events",
                     partition=number,
+                    owner=(owners or {}).get((f"{context}.events", number), UNKNOWN),
                     term=recorded.term,
                     sequence=recorded.sequence,
                     commands_waiting=waiting,
@@ -64,6 +72,16 @@ async def partitions(reader: Reader, codec: Codec, contexts: Sequence[str]) -> l
                 )
             )
     return found
+
+
+async def owners_of(database: Database, codec: Codec) -> dict[tuple[str, int], str]:
+    """Who took each partition over last, as the journal has it; empty when the database does not answer."""
+    try:
+        rows = await journal.reigns(database, PARTITIONS)
+    except DatabaseDown:
+        return {}
+    events = {(row.topic, row.partition): codec.decode_event(row.payload).event for row in rows}
+    return {place: event.owner for place, event in events.items() if isinstance(event, OwnershipTaken)}
 
 
 async def doctor(
@@ -176,4 +194,6 @@ async def _gateway(settings: Settings) -> Finding:
 
 
 def _empty(topic: str, number: int, waiting: int) -> PartitionStatus:
-    return PartitionStatus(topic=topic, partition=number, term=0, sequence=-1, commands_waiting=waiting, recorded_at=0)
+    return PartitionStatus(
+        topic=topic, partition=number, owner=UNKNOWN, term=0, sequence=-1, commands_waiting=waiting, recorded_at=0
+    )

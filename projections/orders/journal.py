@@ -30,6 +30,7 @@ CREATE TABLE journal (
 );
 CREATE INDEX ON journal (tenant, stream_id, topic, partition, sequence);
 CREATE INDEX ON journal (command_id);
+CREATE INDEX ON journal (stream_id, topic, partition, sequence) WHERE event_type = 'OwnershipTaken';
 """
 
 AFTER = """
@@ -43,6 +44,11 @@ CROSS JOIN LATERAL (
 ORDER BY recorded_at, topic, partition, sequence LIMIT $6
 """
 BY_COMMAND = "SELECT * FROM journal WHERE command_id = $1 ORDER BY topic, partition, sequence"
+
+REIGNS = """
+SELECT DISTINCT ON (topic, partition) * FROM journal WHERE event_type = 'OwnershipTaken' AND stream_id = ANY($1)
+ORDER BY topic, partition, sequence DESC
+"""
 
 
 class JournalRow(Row, frozen=True, kw_only=True):
@@ -90,6 +96,11 @@ async def after(
     topics = [topic for topic, _ in positions]
     partitions = [partition for _, partition in positions]
     return await db.rows(JournalRow, AFTER, tenant, account_id, topics, partitions, list(positions.values()), limit)
+
+
+async def reigns(db: Database, partitions: int) -> list[JournalRow]:
+    """The newest `OwnershipTaken` of every partition: who reigns there."""
+    return await db.rows(JournalRow, REIGNS, [f"owner/{number}" for number in range(partitions)])
 
 
 async def by_command(db: Database, command_id: str) -> list[JournalRow]:
