@@ -86,9 +86,11 @@ class Owner:
         return Writing(self.bootstrap, self.topic)
 
     async def read(self, initial: msgspec.Struct = accounts.initial) -> tuple[Knowledge, int] | None:
+        """As an owner reads it: after a take-over, which waits for the end of whatever was under way."""
         reader = Reader(self.bootstrap, "snapshots")
         try:
-            return await snapshots.read(reader, self.topic, 0, initial)
+            async with self.writer():
+                return await snapshots.read(reader, self.topic, 0, initial)
         finally:
             await reader.close()
 

@@ -96,7 +96,6 @@ async def test_the_last_record_of_each_partition_is_found_behind_the_marker(
 ) -> None:
     found = await tape.last(reader, f"{decided.context}.events")
     assert decided.codec.decode_event(found[0].value).sequence == 3
-    assert await tape.last(reader, f"{decided.context}.snapshots") != {}
     assert await tape.last(reader, f"{decided.context}.commands.dead") == {}
 
 
