@@ -69,7 +69,7 @@ async def _database_version() -> str:
         await database.close()
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 schemas = typer.Typer(no_args_is_help=True, help="The contracts of all messages.")
 app.add_typer(schemas, name="schemas")
 
@@ -205,7 +205,11 @@ def run(name: str) -> None:
     telemetry.configure(name, settings().log_level)
     if name == AGENTS:
         worker.run(settings(), Codec(contexts.messages()), contexts.agents())
-    uvloop.run(_until_told(PROCESSES[name]))
+    try:
+        uvloop.run(_until_told(PROCESSES[name]))
+    except Exception as failure:
+        telemetry.logger(name).exception("the process ends")
+        raise typer.Exit(1) from failure
 
 
 @app.command()

@@ -11,11 +11,12 @@ from infra import telemetry
 from infra.avro.codec import Codec, Undecodable
 from infra.kafka.chain import ChainBroken, Link, follow, link_from
 from infra.kafka.groups import Groups
-from infra.kafka.reader import Reader
+from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.records import Arrived, Partition
 from infra.settings import POLL_WAIT_MS
 
 EVENTS = ".events"
+log = telemetry.logger("following")
 
 
 class Follower:
@@ -78,7 +79,11 @@ class Follower:
         positions = self._reader.position()
         total = 0
         for topic in self._topics:
-            ends = await self._reader.ends(topic)
+            try:
+                ends = await self._reader.ends(topic)
+            except ReadFailed as away:  # A measurement ends no process: the reader itself says when it cannot go on.
+                log.warning("lag not measured", topic=topic, why=str(away))
+                continue
             behind = sum(max(0, end - positions.get((topic, number), 0)) for number, end in ends.items())
             telemetry.LAG.labels(self._group, topic).set(behind)
             total += behind

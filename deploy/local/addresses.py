@@ -10,7 +10,8 @@ FILE = "addresses.json"
 SETTINGS_FILE = "settings.env"
 """The same for commands that people type: the settings read that of the stack named dev."""
 GATEWAY_PORT = 8080
-"""What a person types; another one is taken where it is in use."""
+"""What a person types; another one is taken where it is in use, and by every stack that is not theirs."""
+NAMED_FOR_PEOPLE = "dev"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,13 @@ def read(state_dir: Path) -> Addresses | None:
 def choose(state_dir: Path, names: tuple[str, ...]) -> Addresses:
     """The ports of last time where they are free, so that a bookmark survives `down` and `up`; else new ones."""
     last = read(state_dir)
+    wanted = GATEWAY_PORT if state_dir.name == NAMED_FOR_PEOPLE else None
     metrics = last.metrics if last else {}
     return Addresses(
         kafka_port=ports.preferred(last.kafka_port if last else None),
         postgres_port=ports.preferred(last.postgres_port if last else None),
         postgres="",
-        gateway_port=ports.preferred(last.gateway_port if last else GATEWAY_PORT),
+        gateway_port=ports.preferred(last.gateway_port if last else wanted),
         market_port=ports.preferred(last.market_port if last else None),
         venue_port=ports.preferred(last.venue_port if last else None),
         state_dir=str(state_dir),

@@ -6,6 +6,8 @@ be read goes to the dead letters; the feed goes on.
 
 import asyncio
 
+import msgspec
+
 from domain.executions import messages
 from domain.executions.messages import Unreadable, VenueMessage
 from domain.kernel.messages import Issued
@@ -43,7 +45,9 @@ async def _pass_on(tools: Tools, arrived: Arrived) -> None:
         await tools.dead_letters.bury(arrived, "UNREADABLE", str(poison))
         return
     issued = Issued(
-        command=command,
+        # What the venue did is never too late to be told: with the time of receipt a fill could come after a thousand
+        # newer commands of its account and be set aside as stale. Ids of executions and orders guard against repeats.
+        command=msgspec.structs.replace(command, at=tools.clock()),
         command_id=messages.command_id(message),
         tenant=message.tenant,
         stream_id=message.account_id,

@@ -5,6 +5,7 @@ whoever reads one partition of accounts can read its marks beside it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Iterable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +16,7 @@ from domain.kernel.money import parse_price, parse_quantity
 from domain.market_data.marks import Board, Mark, MarkPrice, Quote, follow
 from infra import telemetry
 from infra.clock import instant
+from infra.kafka.sender import SendFailed
 from infra.settings import PARTITIONS, POLL_WAIT_MS
 from streams.effects import Effect, Tools
 
@@ -144,14 +146,14 @@ async def _listen(tools: Tools, marks: Marks, reader: asyncio.StreamReader, stop
                 raise ConnectionError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s")
             is_due = knows_time and (is_worth_a_mark or loop.time() >= due)
             if is_due or len(under_way) >= QUOTES_UNDER_WAY_MAX:
-                await asyncio.gather(*under_way)
+                await _settled(under_way)
                 under_way.clear()
             if is_due:
                 await _mark(tools, marks.make(tools.clock()))
                 due = loop.time() + MARK_EVERY_SECONDS
     finally:
         reading.cancel()
-        await asyncio.gather(*under_way)
+        await _settled(under_way)
 
 
 def _line(text: bytes) -> Line:
@@ -160,13 +162,22 @@ def _line(text: bytes) -> Line:
     return _read(text)
 
 
+async def _settled(under_way: Iterable[Awaitable[object]]) -> None:
+    """A quote or a mark that the tape did not take in time is old news: it is said and left, the market goes on."""
+    for failure in await asyncio.gather(*under_way, return_exceptions=True):
+        if isinstance(failure, SendFailed):
+            log.warning("not kept", why=str(failure))
+        elif isinstance(failure, BaseException):
+            raise failure
+
+
 async def _keep(tools: Tools, quote: Quote) -> int:
     return await tools.sender.send(QUOTES, quote.symbol.encode(), tools.codec.encode_observed(quote), {})
 
 
 async def _mark(tools: Tools, mark: Mark) -> None:
     value = tools.codec.encode_observed(mark)
-    await asyncio.gather(*(tools.sender.send(MARKS, b"", value, {}, partition) for partition in range(PARTITIONS)))
+    await _settled([tools.sender.send(MARKS, b"", value, {}, partition) for partition in range(PARTITIONS)])
 
 
 async def _last_board(tools: Tools) -> Board:

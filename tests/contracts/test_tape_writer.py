@@ -113,7 +113,7 @@ def values(records: list[Arrived]) -> list[bytes]:
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  # What is waited for happens in another process.
+        while not await condition():  # What is waited for happens in another process.
             await asyncio.sleep(0.01)
 
 
