@@ -4,10 +4,11 @@ A context is a row. Its name is its folder in every layer, its key is what its t
 and tests import this file; it imports everything else, so nothing is ever discovered by scanning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import msgspec
+import typer
 
 from domain.accounts.commands import AccountCommand
 from domain.accounts.decide import accounts
@@ -22,10 +23,14 @@ from domain.orders.events import OrderEvent
 from domain.risk.commands import RiskCommand
 from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
+from gateways.accounts import cli as accounts_cli
 from gateways.accounts import rest as accounts_rest
+from gateways.market_data import cli as market_data_cli
 from gateways.market_data import rest as market_data_rest
+from gateways.orders import cli as orders_cli
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket as orders_websocket
+from gateways.risk import cli as risk_cli
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route
 from infra.catalogue import Feed, deciding, fed
@@ -67,6 +72,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[Attach, ...] = ()
     projections: tuple[ReadModel, ...] = ()
     routes: tuple[Route, ...] = ()
+    cli: Callable[[typer.Typer], None] | None = None
 
 
 CONTEXTS = (
@@ -80,6 +86,7 @@ CONTEXTS = (
         agents=(day_end.attach,),
         projections=(blotter, positions, journal),
         routes=(*orders_rest.ROUTES, *orders_websocket.ROUTES),
+        cli=orders_cli.attach,
     ),
     Context(
         name="executions",
@@ -94,6 +101,7 @@ CONTEXTS = (
         effects=(feed,),
         projections=(last_trades,),
         routes=market_data_rest.ROUTES,
+        cli=market_data_cli.attach,
     ),
     # Custody
     Context(
@@ -105,6 +113,7 @@ CONTEXTS = (
         sagas=(opening, transfers),
         projections=(account_list, ledger),
         routes=accounts_rest.ROUTES,
+        cli=accounts_cli.attach,
     ),
     # Oversight
     Context(
@@ -117,6 +126,7 @@ CONTEXTS = (
         agents=(exposure.attach,),
         projections=(board,),
         routes=risk_rest.ROUTES,
+        cli=risk_cli.attach,
     ),
     Context(name="audit", key="partition"),
 )

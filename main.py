@@ -18,14 +18,10 @@ import uvloop
 import contexts
 from demo.play import play
 from gateways import gateway, receipts, registry
-from gateways.accounts import cli as accounts_cli
 from gateways.audit import cli as audit_cli
 from gateways.audit import rest as audit_rest
 from gateways.audit.evidence import Evidence
-from gateways.market_data import cli as market_data_cli
 from gateways.operations import cli as operations_cli
-from gateways.orders import cli as orders_cli
-from gateways.risk import cli as risk_cli
 from infra import audit_key, telemetry, tokens
 from infra.audit_files import AuditFiles
 from infra.avro import contracts
@@ -97,8 +93,9 @@ operations_cli.attach(
         database=_database_version,
     ),
 )
-for doors in (accounts_cli, orders_cli, market_data_cli, risk_cli):
-    doors.attach(app)
+for context in contexts.CONTEXTS:
+    if context.cli is not None:
+        context.cli(app)
 
 Process = Callable[[asyncio.Event], Awaitable[None]]
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
+from infra.kafka.dead_letters import ORIGINAL
 from infra.kafka.reader import BEGINNING, Reader
 from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
@@ -27,6 +28,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     key: bytes
     value: bytes
+    headers: dict[str, bytes]
 
 
 async def letters(reader: Reader, topics: Sequence[str]) -> AsyncIterator[DeadLetter]:
@@ -44,14 +46,15 @@ async def letters(reader: Reader, topics: Sequence[str]) -> AsyncIterator[DeadLe
 
 
 async def redrive(sender: Sender, letter: DeadLetter) -> str:
-    """Send the original bytes under the original key to the topic they came from; gives the new tape position."""
+    """Send the original record, headers included, to where it came from; gives the new tape position."""
     if len(letter.value) != letter.size:
         raise NotRedriven(
             f"{letter.id}: only {len(letter.value)} of {letter.size} bytes were kept; read the original at "
             f"{letter.source} and send it with a tool of Kafka's"
         )
     topic, partition, _ = letter.source.split("|")
-    offset = await sender.send(topic, letter.key, letter.value, {"redriven-from": letter.id.encode()}, int(partition))
+    headers = {**letter.headers, "redriven-from": letter.id.encode()}
+    offset = await sender.send(topic, letter.key, letter.value, headers, int(partition))
     return f"{topic}:{partition}:{offset}"
 
 
@@ -65,4 +68,7 @@ def _letter(arrived: Arrived) -> DeadLetter:
         size=int(text.get("bytes", "0") or "0"),
         key=arrived.key,
         value=arrived.value,
+        headers={
+            name.removeprefix(ORIGINAL): value for name, value in arrived.headers.items() if name.startswith(ORIGINAL)
+        },
     )

@@ -9,6 +9,8 @@ from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
 from infra.settings import DEAD_LETTER_BYTES_MAX, DEAD_LETTERS_IN_A_ROW_MAX
 
+ORIGINAL = "original."
+"""Begins the names of the headers that the record itself had, so that it can be sent again as it was."""
 log = telemetry.logger("dead-letters")
 
 
@@ -29,7 +31,8 @@ class DeadLetters:
         if self._in_a_row > DEAD_LETTERS_IN_A_ROW_MAX:
             raise TooManyDead(f"{arrived.topic}: {self._in_a_row} unusable records in a row; find their producer first")
         source = f"{arrived.topic}|{arrived.partition}|{arrived.offset}"
-        headers = {
+        headers = {f"{ORIGINAL}{name}": value for name, value in arrived.headers.items()}
+        headers |= {
             "id": derived("dead", source).encode(),
             "cause": cause.encode(),
             "detail": detail.encode()[:1_000],

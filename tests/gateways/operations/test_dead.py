@@ -51,14 +51,15 @@ async def test_a_letter_says_what_why_and_where_and_a_repeat_is_left_out(
 async def test_a_redriven_letter_is_the_record_that_it_was(
     installation: Installation, reader: Reader, commands: str, key: bytes, value: bytes
 ) -> None:
-    await bury(installation, Arrived(commands, 0, 7, key, value, {}))
+    headers = {"command-id": b"c7", "traceparent": b"00-1-2-01"}
+    await bury(installation, Arrived(commands, 0, 7, key, value, headers))
     (letter,) = await all_of(reader, commands)
     sender = Sender(installation.bootstrap, "redrive")
     position = await dead.redrive(sender, letter)
     await sender.close()
     (again,) = await Broker(installation.bootstrap, installation.codec).all_of(commands)
     assert (again.key, again.value) == (key, value)
-    assert again.headers == {"redriven-from": letter.id.encode()}
+    assert again.headers == {**headers, "redriven-from": letter.id.encode()}
     assert position == f"{commands}:0:{again.offset}"
 
 
