@@ -71,9 +71,10 @@ class Ending:
                 place = (arrived.topic, arrived.partition)
                 recorded = codec.decode_event(arrived.value)
                 links[place] = chain(links.get(place, Link()), recorded, arrived.value, place=str(place))
-                self._take(place, recorded)
+                self.take(place, recorded)
 
-    def _take(self, place: Partition, recorded: Recorded[Event]) -> None:
+    def take(self, place: Partition, recorded: Recorded[Event]) -> None:
+        """Add up one event."""
         account, event = recorded.stream_id, recorded.event
         self.events[f"{place[0].partition('.')[0]}.{type(event).__name__}"] += 1
         self.places[place][recorded.sequence] = account
