@@ -2,18 +2,22 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from pydantic import Field
 
 from gateways import cursor
 from gateways.cursor import CursorUnreadable
 from gateways.http import Query
-from gateways.problems import Problem, unavailable
+from gateways.journal import partitions_of
+from gateways.problems import Problem, not_found, unavailable
 from gateways.routes import Call
 from infra.postgres import Database
 from projections import generations
 from projections.read_model import ReadModel
 
+R = TypeVar("R")
 PAGE_MAX = 500
 """Rows of one page."""
 REFLECT_WAIT_MS = 2_000
@@ -58,6 +62,25 @@ async def at_least(call: Call, model: ReadModel) -> None:
     for (topic, partition), sequence in wanted.items():
         if topic in model.events:
             await _reflects(call.services.database, model.name, (topic, partition), sequence, until)
+
+
+async def found(call: Call, model: ReadModel, read: Callable[[], Awaitable[R | None]]) -> R:
+    """The row, asked for once more when it is not there: a row that was written a moment ago is only late.
+
+    "Nothing of yours" is said when the read model has all that this gateway had read back of the account's partition.
+    Raises Problem: 404.
+    """
+    await at_least(call, model)
+    seen = {place: call.services.fanout.sequence(place) for place in partitions_of(call.account_id, model.events)}
+    row = await read()
+    if row is None:
+        until = time.monotonic() + REFLECT_WAIT_MS / 1000
+        for place, sequence in seen.items():
+            await _reflects(call.services.database, model.name, place, sequence, until)
+        row = await read()
+    if row is None:
+        raise not_found()
+    return row
 
 
 async def _reflects(database: Database, name: str, place: tuple[str, int], sequence: int, until: float) -> None:

@@ -5,8 +5,7 @@ from aiohttp import web
 
 from domain.kernel.ids import Micros
 from domain.kernel.money import Money
-from gateways.problems import not_found
-from gateways.reads import Page, at_least
+from gateways.reads import Page, at_least, found
 from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.tokens import Scope
@@ -101,11 +100,12 @@ async def list_withdrawals(call: Call, page: Page) -> web.Response:
 
 
 async def _account(call: Call) -> AccountRow:
-    await at_least(call, account_list.account_list)
-    row = await account_list.account(call.services.database, tenant=call.caller.tenant, account_id=call.account_id)
-    if row is None:
-        raise not_found()
-    return row
+    services, tenant = call.services, call.caller.tenant
+    return await found(
+        call,
+        account_list.account_list,
+        lambda: account_list.account(services.database, tenant=tenant, account_id=call.account_id),
+    )
 
 
 def _withdrawal_view(row: WithdrawalRow) -> WithdrawalView:

@@ -13,7 +13,7 @@ from gateways.orders.bodies import PlaceOrderBody, ReplaceOrderBody, cancel
 from gateways.orders.refusals import ORDER_REFUSALS
 from gateways.orders.views import CancelAllView, CancelView, ChangeView, OrderPage, OrderView, order_view
 from gateways.problems import not_found
-from gateways.reads import Page, at_least
+from gateways.reads import Page, at_least, found
 from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.bus import Pending
@@ -91,12 +91,12 @@ async def list_orders(call: Call, page: Page) -> web.Response:
 
 async def read_order(call: Call, _: None) -> web.Response:
     """One order."""
-    await at_least(call, blotter.blotter)
-    row = await blotter.by_id(
-        call.services.database, tenant=call.caller.tenant, account_id=call.account_id, order_id=_order_id(call)
+    services, tenant, order_id = call.services, call.caller.tenant, _order_id(call)
+    row = await found(
+        call,
+        blotter.blotter,
+        lambda: blotter.by_id(services.database, tenant=tenant, account_id=call.account_id, order_id=order_id),
     )
-    if row is None:
-        raise not_found()
     return reply(200, shown(order_view(row)))
 
 

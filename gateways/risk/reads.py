@@ -6,8 +6,7 @@ from aiohttp import web
 from domain.kernel.ids import Micros
 from domain.kernel.money import Money
 from domain.risk.commands import Measure
-from gateways.problems import not_found
-from gateways.reads import PAGE_MAX, Page, at_least
+from gateways.reads import PAGE_MAX, Page, at_least, found
 from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.tokens import Scope
@@ -62,10 +61,10 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_limits(call: Call, _: None) -> web.Response:
     """The account's limits; 404 when none were ever set."""
-    await at_least(call, board.board)
-    row = await board.limits(call.services.database, tenant=call.caller.tenant, account_id=call.account_id)
-    if row is None:
-        raise not_found()
+    services, tenant = call.services, call.caller.tenant
+    row = await found(
+        call, board.board, lambda: board.limits(services.database, tenant=tenant, account_id=call.account_id)
+    )
     return reply(200, shown(_limits_view(row)))
 
 

@@ -1,6 +1,11 @@
 """Kafka's error numbers by name: the broker's, and those librdkafka gives itself."""
 
+import logging
+
 from confluent_kafka import KafkaError
+
+LOG = logging.getLogger("librdkafka")
+"""Where every client of librdkafka writes what it would else print by itself, from threads of its own."""
 
 NONE = 0
 LEADER_NOT_AVAILABLE = 5

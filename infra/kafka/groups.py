@@ -55,7 +55,8 @@ class Groups:
     def _client(self, group: str) -> Consumer:
         if group not in self._clients:
             self._clients[group] = Consumer(
-                {"bootstrap.servers": self._bootstrap, "group.id": group, "enable.auto.commit": False}
+                {"bootstrap.servers": self._bootstrap, "group.id": group, "enable.auto.commit": False},
+                logger=codes.LOG,
             )
         return self._clients[group]
 

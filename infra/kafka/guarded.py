@@ -82,7 +82,8 @@ class GuardedWriter(LawfulWriter):
                 "batch.num.messages": 10_000,
                 "message.max.bytes": BATCH_BYTES_MAX,
                 "error_cb": self._noticed,
-            }
+            },
+            logger=codes.LOG,
         )
         producer.init_transactions(INIT_SECONDS_MAX)
         return producer

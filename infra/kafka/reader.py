@@ -52,7 +52,8 @@ class Reader:
                 "queued.max.messages.kbytes": PREFETCH_KIB_MAX,
                 "socket.nagle.disable": True,
                 "check.crcs": True,
-            }
+            },
+            logger=codes.LOG,
         )
         self._admin: AdminClient | None = None
         self._thread = PrivateThread(f"{name}-read")
@@ -143,7 +144,9 @@ class Reader:
 
     def _offsets(self, topic: str, spec: OffsetSpec, read_committed: bool) -> dict[int, int]:
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": self._name, "log_level": 4})
+            self._admin = AdminClient(
+                {"bootstrap.servers": self._bootstrap, "client.id": self._name, "log_level": 4}, logger=codes.LOG
+            )
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
         admin = self._admin
 

@@ -61,7 +61,8 @@ class Sender:
                 "message.max.bytes": 8 * 1024 * 1024,  # The largest record a declared topic takes.
                 "queue.buffering.max.kbytes": QUEUE_KIB_MAX,
                 "socket.nagle.disable": True,
-            }
+            },
+            logger=codes.LOG,
         )
         self._reports: list[tuple[asyncio.Future[int], KafkaError | None, int, str]] = []
         self._closing = threading.Event()

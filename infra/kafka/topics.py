@@ -10,6 +10,8 @@ from confluent_kafka import KafkaError, KafkaException
 # Exported at run time; the stubs do not say so.
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
+from infra.kafka import codes
+
 FOREVER_MS = -1  # What Kafka calls retention without an end.
 WAIT_SECONDS_MAX = 30.0  # A cold broker elects its first leaders in a few seconds; beyond this it is broken.
 LEADER_POLL_SECONDS = 0.02
@@ -86,7 +88,7 @@ def topic_report(bootstrap: str) -> list[TopicState]:
 
 def _admin(bootstrap: str) -> AdminClient:
     """Without its notices: it reports every queue it leaves behind."""
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 4}, logger=codes.LOG)
 
 
 def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) -> None:

@@ -33,4 +33,5 @@ def test_a_gap_in_a_chain_stops_the_worker_before_it_goes_on(bench: Bench) -> No
     worker = bench.start()
     assert worker.await_death() == 70
     assert "sequence 2 follows 0" in worker.log.read_text()
-    assert bench.states() == {}
+    # The event before the gap may have been a batch of its own; the one past it must not count.
+    assert all(state.total <= 1 for state in bench.states().values())
