@@ -14,7 +14,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateways.operations import dead as letters
 from gateways.operations import status as state
@@ -91,7 +91,7 @@ def _status(system: System) -> Callable[..., None]:
         if as_json:
             _print(found)
             return
-        table = Table("partition", "owner", "term", "sequence", "commands waiting", "last recorded")
+        table = Table(Column("partition", no_wrap=True), "owner", "term", "sequence", "waiting", "last recorded")
         for each in found:
             when = "never" if not each.recorded_at else time_text(each.recorded_at)
             table.add_row(

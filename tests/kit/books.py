@@ -99,6 +99,10 @@ class Tape:
             events[recorded.stream_id].append(recorded.event)
         return {account_id: orders.fold(each) for account_id, each in events.items()}
 
+    def tenant_of(self, account_id: str) -> str:
+        """Whose account it is, by its first event."""
+        return next(recorded.tenant for recorded in self.events("orders") if recorded.stream_id == account_id)
+
     def terms(self, context: str) -> dict[int, int]:
         """The newest term of each partition."""
         return {number: link.term for (topic, number), link in self.links.items() if topic == f"{context}.events"}
@@ -117,9 +121,9 @@ class Judge:
         """The tape as it is now."""
         return await Tape.read(self._bootstrap, self._codec)
 
-    async def statement(self, account_id: str) -> dict[str, Any]:
+    async def statement(self, account_id: str, tenant: str = TENANT) -> dict[str, Any]:
         """What the venue says the account holds, has paid and has executed."""
-        account = venue_account(TENANT, account_id)
+        account = venue_account(tenant, account_id)
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{self._venue_url}/statement", params={"account": account}) as answer,
@@ -153,12 +157,12 @@ class Judge:
             found.append(f"{tape.dead} commands are dead letters")
         books = sorted(tape.books().items())
         for account_id, book in books:
-            found += _differences(account_id, tape, book, await self.statement(account_id))
+            found += _differences(account_id, tape, book, await self.statement(account_id, tape.tenant_of(account_id)))
         async with _database(self._dsn) as database:
             for model in MODELS:
                 found += _unlike(model, tape, await stored(database, model))
             for account_id, book in books:
-                found += await _ledger(database, account_id, book)
+                found += await _ledger(database, account_id, book, tape.tenant_of(account_id))
         return found
 
 
@@ -248,13 +252,13 @@ def _unlike(model: ReadModel, tape: Tape, rows: Rows) -> Iterator[str]:
             yield f"{name}: {len(expected - rows[name])} rows differ from the fold of the tape, or are not there yet"
 
 
-async def _ledger(database: Database, account_id: str, book: Book) -> list[str]:
+async def _ledger(database: Database, account_id: str, book: Book, tenant: str) -> list[str]:
     found = [
         f"{account_id}: the ledger's lines of {each.symbol or 'cash'} sum to {each.amount}"
-        for each in await ledger.sums(database, tenant=TENANT, account_id=account_id)
+        for each in await ledger.sums(database, tenant=tenant, account_id=account_id)
         if each.amount
     ]
-    cash = await ledger.balances(database, tenant=TENANT, account_id=account_id)
+    cash = await ledger.balances(database, tenant=tenant, account_id=account_id)
     pending = sum(book.withdrawals.values())
     if (cash.cash + cash.reserved, cash.reserved, cash.clearing) != (book.cash, pending, 0):
         found.append(f"{account_id}: the ledger has {msgspec.to_builtins(cash)}, the book {book.cash} and {pending}")
