@@ -10,148 +10,97 @@ from typing import Any
 
 import structlog
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32, Int64
 
 from infra.kafka.cluster import Cluster, NoAnswer
+from infra.kafka.flexible import NO_TAGS, TEXT, array, structure
 
-NO_TAGS: dict[int, bytes] = {}
 LOG = structlog.get_logger(__name__)
 
 
-class _DescribeProducersResponse(Response):  # type: ignore[misc]  # aiokafka brings no types. So with the others.
+class _Producers(Response):  # type: ignore[misc]  # aiokafka brings no types. So with the others.
     API_KEY = 61
     API_VERSION = 0
-    SCHEMA = Schema(
+    SCHEMA = structure(
         ("throttle_time_ms", Int32),
-        (
+        array(
             "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", CompactString("utf-8")),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("transaction_start", Int64),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
+            ("topic", TEXT),
+            array(
+                "partitions",
+                ("partition", Int32),
+                ("error_code", Int16),
+                ("error_message", TEXT),
+                array(
+                    "producers",
+                    ("producer_id", Int64),
+                    ("producer_epoch", Int32),
+                    ("last_sequence", Int32),
+                    ("last_timestamp", Int64),
+                    ("coordinator_epoch", Int32),
+                    ("transaction_start", Int64),
                 ),
-                ("tags", TaggedFields),
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
-class _DescribeProducersRequest(RequestStruct):  # type: ignore[misc]
+class _ProducersAsked(RequestStruct):  # type: ignore[misc]
     API_KEY = 61
     API_VERSION = 0
     FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _DescribeProducersResponse
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
+    RESPONSE_TYPE = _Producers
+    SCHEMA = structure(array("topics", ("topic", TEXT), ("partitions", CompactArray(Int32))))
 
 
-class _WriteMarkersResponse(Response):  # type: ignore[misc]
+class _Marked(Response):  # type: ignore[misc]
     API_KEY = 27
     API_VERSION = 1
-    SCHEMA = Schema(
-        (
+    SCHEMA = structure(
+        array(
             "markers",
-            CompactArray(
-                ("producer_id", Int64),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", CompactString("utf-8")),
-                        (
-                            "partitions",
-                            CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
+            ("producer_id", Int64),
+            array("topics", ("topic", TEXT), array("partitions", ("partition", Int32), ("error_code", Int16))),
+        )
     )
 
 
-class _WriteMarkersRequest(RequestStruct):  # type: ignore[misc]
+class _MarkAsked(RequestStruct):  # type: ignore[misc]
     API_KEY = 27
     API_VERSION = 1
     FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _WriteMarkersResponse
-    SCHEMA = Schema(
-        (
+    RESPONSE_TYPE = _Marked
+    SCHEMA = structure(
+        array(
             "markers",
-            CompactArray(
-                ("producer_id", Int64),
-                ("producer_epoch", Int16),
-                ("committed", Boolean),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-                    ),
-                ),
-                ("coordinator_epoch", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
+            ("producer_id", Int64),
+            ("producer_epoch", Int16),
+            ("committed", Boolean),
+            array("topics", ("topic", TEXT), ("partitions", CompactArray(Int32))),
+            ("coordinator_epoch", Int32),
+        )
     )
 
 
-class _DescribeProducers(Request[_DescribeProducersRequest]):  # type: ignore[misc]
+class _DescribeProducers(Request[_ProducersAsked]):  # type: ignore[misc]
     API_KEY = 61
 
     def __init__(self, topic: str, partition: int) -> None:
         self._fields = ([(topic, [partition], NO_TAGS)], NO_TAGS)
 
-    def build(self, request_struct_class: type[_DescribeProducersRequest]) -> _DescribeProducersRequest:
+    def build(self, request_struct_class: type[_ProducersAsked]) -> _ProducersAsked:
         return request_struct_class(*self._fields)
 
 
-class _AbortMarker(Request[_WriteMarkersRequest]):  # type: ignore[misc]
+class _AbortMarker(Request[_MarkAsked]):  # type: ignore[misc]
     API_KEY = 27
 
     def __init__(self, topic: str, partition: int, producer: Any) -> None:
         producer_id, producer_epoch, _, _, coordinator_epoch, *_ = producer
         topics = [(topic, [partition], NO_TAGS)]
-        marker = (producer_id, producer_epoch, False, topics, max(coordinator_epoch, 0), NO_TAGS)
-        self._fields = ([marker], NO_TAGS)
+        self._fields = ([(producer_id, producer_epoch, False, topics, max(coordinator_epoch, 0), NO_TAGS)], NO_TAGS)
 
-    def build(self, request_struct_class: type[_WriteMarkersRequest]) -> _WriteMarkersRequest:
+    def build(self, request_struct_class: type[_MarkAsked]) -> _MarkAsked:
         return request_struct_class(*self._fields)
 
 

@@ -7,25 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactBytes,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.protocol.types import Boolean, CompactBytes, Int16, Int32, Int64
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from infra.kafka.flexible import NO_TAGS, TEXT, array, structure
 from infra.kafka.records import Outgoing
 
 MAGIC = 2
 NO_COMPRESSION = 0  # One event hardly shrinks alone, and a batch of a thousand is bound by the flush, not by its size.
 ALL_REPLICAS = -1
-NO_TAGS: dict[int, bytes] = {}
 
 
 class ProduceResponseV12(Response):  # type: ignore[misc]  # aiokafka brings no types. So with the others.
@@ -33,34 +23,22 @@ class ProduceResponseV12(Response):  # type: ignore[misc]  # aiokafka brings no 
 
     API_KEY = 0
     API_VERSION = 12
-    SCHEMA = Schema(
-        (
+    SCHEMA = structure(
+        array(
             "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("base_offset", Int64),
-                        ("log_append_time_ms", Int64),
-                        ("log_start_offset", Int64),
-                        (
-                            "record_errors",
-                            CompactArray(
-                                ("batch_index", Int32), ("message", CompactString("utf-8")), ("tags", TaggedFields)
-                            ),
-                        ),
-                        ("error_message", CompactString("utf-8")),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
+            ("topic", TEXT),
+            array(
+                "partitions",
+                ("partition", Int32),
+                ("error_code", Int16),
+                ("base_offset", Int64),
+                ("log_append_time_ms", Int64),
+                ("log_start_offset", Int64),
+                array("record_errors", ("batch_index", Int32), ("message", TEXT)),
+                ("error_message", TEXT),
             ),
         ),
         ("throttle_time_ms", Int32),
-        ("tags", TaggedFields),
     )
 
 
@@ -71,22 +49,11 @@ class ProduceRequestV12(RequestStruct):  # type: ignore[misc]
     API_VERSION = 12
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = ProduceResponseV12
-    SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
+    SCHEMA = structure(
+        ("transactional_id", TEXT),
         ("acks", Int16),
         ("timeout_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(("partition", Int32), ("records", CompactBytes), ("tags", TaggedFields)),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
+        array("topics", ("topic", TEXT), array("partitions", ("partition", Int32), ("records", CompactBytes))),
     )
 
 
@@ -95,12 +62,11 @@ class EndTxnResponseV5(Response):  # type: ignore[misc]
 
     API_KEY = 26
     API_VERSION = 5
-    SCHEMA = Schema(
+    SCHEMA = structure(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
-        ("tags", TaggedFields),
     )
 
 
@@ -111,12 +77,11 @@ class EndTxnRequestV5(RequestStruct):  # type: ignore[misc]
     API_VERSION = 5
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = EndTxnResponseV5
-    SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
+    SCHEMA = structure(
+        ("transactional_id", TEXT),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
         ("committed", Boolean),
-        ("tags", TaggedFields),
     )
 
 
