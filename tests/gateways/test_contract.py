@@ -14,7 +14,7 @@ def described() -> dict[str, Any]:
 
 
 def test_is_valid_openapi_3_1() -> None:
-    OpenAPIV31SpecValidator(described()).validate()
+    assert list(OpenAPIV31SpecValidator(described()).iter_errors()) == []
 
 
 def test_names_every_route() -> None:

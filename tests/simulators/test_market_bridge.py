@@ -27,7 +27,9 @@ def test_there_are_250_days_of_2012_and_155_of_fb() -> None:
 @pytest.mark.parametrize("steps", [bridge.STEPS_MIN, 97])
 def test_every_day_of_2012_keeps_its_four_prices(steps: int) -> None:
     for day in DAYS:
-        _touches(day, bridge.path(day, seed=1, steps=steps))
+        path = bridge.path(day, seed=1, steps=steps)
+        assert len(path) == steps
+        _touches(day, path)
 
 
 @settings(max_examples=300, deadline=None)

@@ -142,7 +142,8 @@ async def test_a_rejected_id_does_not_answer_what_else_is_asked_of_its_order(bro
         await told.say("rejected", f"{walnut}-1", reason="duplicate_id")
         await desk.hears(bool)
         await told.hang_up()
-        await told.is_asked(1, "resume", "cancel")
+        asked = await told.is_asked(1, "resume", "cancel")
+    assert [each["type"] for each in asked] == ["resume", "cancel"]
 
 
 async def test_a_replace_waits_for_the_id_that_it_asked_for(broker: Broker) -> None:
