@@ -33,7 +33,7 @@ from gateways.orders import websocket as orders_websocket
 from gateways.risk import cli as risk_cli
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route
-from infra.catalogue import Feed, deciding, fed
+from infra.catalogue import Carried, Feed, deciding, fed
 from infra.faust.agent import Attach
 from infra.faust.topics import topics as topics_of_agents
 from infra.kafka.topics import TopicSpec
@@ -97,7 +97,7 @@ CONTEXTS = (
     Context(
         name="market_data",
         key="symbol",
-        feeds=(Feed("quotes", Quote, days=7, is_flushed=False), Feed("marks", Mark)),
+        feeds=(Feed("quotes", Quote, days=7, is_flushed=False), Feed("marks", Mark, is_whole=True)),
         effects=(feed,),
         projections=(last_trades,),
         routes=market_data_rest.ROUTES,
@@ -160,6 +160,18 @@ def topics() -> Iterator[TopicSpec]:
             specs |= {spec.name: spec for spec in deciding(context.name)}
         specs |= {spec.name: spec for spec in fed(context.name, context.feeds)}
     yield from specs.values()
+
+
+def carried() -> Iterator[Carried]:
+    """Every topic whose messages have a contract, with its key and the messages in it."""
+    keys = {context.name: context.key for context in CONTEXTS}
+    whole = {f"{context.name}.{feed.name}" for context in CONTEXTS for feed in context.feeds if feed.is_whole}
+    found = subjects()
+    for spec in topics():
+        standing = tuple(message for message, names in found.items() if spec.name in names)
+        if standing:
+            key = "" if spec.name in whole else keys[spec.name.partition(".")[0]]
+            yield Carried(spec=spec, key=key, messages=standing)
 
 
 def agents() -> tuple[Attach, ...]:

@@ -22,6 +22,8 @@ from gateways.audit import cli as audit_cli
 from gateways.audit import rest as audit_rest
 from gateways.audit.evidence import Evidence
 from gateways.operations import cli as operations_cli
+from gateways.operations import schemas
+from gateways.routes import Route
 from infra import audit_key, telemetry, tokens
 from infra.audit_files import AuditFiles
 from infra.avro import contracts
@@ -53,6 +55,13 @@ def models() -> list[ReadModel]:
     return [model for context in contexts.CONTEXTS for model in context.projections]
 
 
+def routes() -> list[Route]:
+    """Every route of the gateway."""
+    of_contexts = [route for context in contexts.CONTEXTS for route in context.routes]
+    decode = Codec(contexts.messages()).decode_event
+    return [*of_contexts, *receipts.ROUTES, *registry.ROUTES, *audit_rest.routes(evidence(), decode)]
+
+
 ROOT = Path(__file__).resolve().parent
 
 
@@ -66,9 +75,9 @@ async def _database_version() -> str:
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-schemas = typer.Typer(no_args_is_help=True, help="The contracts of all messages.")
-app.add_typer(schemas, name="schemas")
-
+app.add_typer(
+    schemas.app(schemas.Declared(contexts.subjects, lambda: list(contexts.carried()), routes)), name="schemas"
+)
 app.add_typer(
     audit_cli.app(
         lambda: audit_cli.Tape(
@@ -171,9 +180,8 @@ async def audit(stop: asyncio.Event) -> None:
 async def serve(stop: asyncio.Event) -> None:
     """Open the doors."""
     codec = Codec(contexts.messages())
-    routes = [route for context in contexts.CONTEXTS for route in context.routes]
-    routes += [*receipts.ROUTES, *registry.ROUTES, *audit_rest.routes(evidence(), codec.decode_event)]
-    await gateway.run(settings(), codec, routes, [deciding.context for deciding in contexts.deciders()], stop)
+    carried = list(contexts.carried())
+    await gateway.run(settings(), codec, routes(), [each.context for each in contexts.deciders()], stop, carried)
 
 
 def evidence() -> Evidence:
@@ -230,13 +238,6 @@ def prepare() -> None:
     tokens.Mint(settings().state_dir)
     audit_key.signer(settings().state_dir)
     asyncio.run(projector.declare(settings(), models()))
-
-
-@schemas.command()
-def lock() -> None:
-    """Give every new or changed contract its id in schemas/ids.lock; ids that exist never change."""
-    for entry in contracts.publish(contexts.subjects()):
-        typer.echo(f"{entry.id:4} {entry.name} version {entry.version}")
 
 
 async def _until_told(process: Process) -> None:

@@ -1,12 +1,14 @@
-"""The contract as JSON and as a page: /openapi.json and /docs, from local files alone."""
+"""The contracts as JSON and as pages: /openapi.json, /docs, /asyncapi.json, /catalogue, from local files alone."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
-from gateways import openapi
+from gateways import asyncapi, catalogue, openapi
+from gateways.routes import Route
+from infra.catalogue import Carried
 
 STATIC = "/docs/static"
 FILES = ("swagger-ui.css", "swagger-ui-bundle.js")
@@ -32,13 +34,26 @@ POLICY = (
 """Nothing of another origin is loaded; the page's own styles are inline by its maker's choice."""
 
 
-def routes(described: dict[str, Any]) -> list[web.RouteDef]:
-    """The contract and the page that shows it; both are public, they hold no data."""
-    contract = openapi.encoded(described)
+CATALOGUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""One page with its styles in it and no script."""
+
+
+def routes(served: Sequence[Route], carried: Sequence[Carried]) -> list[web.RouteDef]:
+    """The contracts of these routes and topics and the pages that show them; all are public, they hold no data."""
+    contract = openapi.encoded(openapi.document(served))
+    streams = openapi.encoded(asyncapi.document(carried, served))
+    fields = catalogue.page(catalogue.entries(carried))
     folder = Path(str(files("swagger_ui").joinpath("static")))
 
     async def serve_contract(_: web.Request) -> web.Response:
         return web.Response(body=contract, content_type="application/json")
+
+    async def serve_streams(_: web.Request) -> web.Response:
+        return web.Response(body=streams, content_type="application/json")
+
+    async def serve_fields(_: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": CATALOGUE_POLICY}
+        return web.Response(text=fields, content_type="text/html", headers=headers)
 
     async def serve_page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html", headers={"Content-Security-Policy": POLICY})
@@ -55,6 +70,8 @@ def routes(described: dict[str, Any]) -> list[web.RouteDef]:
     return [
         web.get("/openapi.json", serve_contract),
         web.get("/docs", serve_page),
+        web.get("/asyncapi.json", serve_streams),
+        web.get("/catalogue", serve_fields),
         web.get(f"{STATIC}/start.js", serve_start),
         web.get(f"{STATIC}/{{name}}", serve_file),
     ]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
-from gateways import docs, openapi, server
+from gateways import docs, server
 from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
 from gateways.journal import journal_of
 from gateways.routes import Route, Services
@@ -17,6 +17,7 @@ from gateways.sockets import Sockets
 from infra.avro.codec import Codec, Undecodable
 from infra.board import MarketBoard
 from infra.bus import Bus
+from infra.catalogue import Carried
 from infra.clock import wall
 from infra.fanout import Fanout
 from infra.kafka.chain import ChainBroken
@@ -41,10 +42,14 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
     routes: Sequence[Route],
     deciding: Iterable[str],
     stop: asyncio.Event,
+    carried: Sequence[Carried] = (),
     *,
     requests_per_second_max: int = REQUESTS_PER_SECOND_MAX,
 ) -> None:
-    """Serve the routes until asked to stop; `deciding` names the contexts whose events are read back."""
+    """Serve the routes until asked to stop; `deciding` names the contexts whose events are read back.
+
+    `carried` is what the published contract tells of topics.
+    """
     topics = tuple(f"{context}.events" for context in deciding)
     async with AsyncExitStack() as stack:
         readers = [Reader(settings.kafka, f"gateway-{name}") for name in ("events", "ends", "marks")]
@@ -77,7 +82,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         )
         doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
         app = server.application(routes, services, doorkeeper, readback.ready)
-        app.add_routes(docs.routes(openapi.document(routes)))
+        app.add_routes(docs.routes(routes, carried))
         probes = await serve_probes(settings.metrics_port, readback.ready)
         if probes is not None:
             stack.push_async_callback(probes.cleanup)

@@ -90,7 +90,7 @@ def _operation(route: Route, schemas: Json) -> Json:
         "responses": _responses(route, schemas),
     }
     if route.body is not None:
-        schema = _referenced(route.body, schemas)
+        schema = referenced(route.body, schemas)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
 
@@ -115,7 +115,7 @@ def _responses(route: Route, schemas: Json) -> Json:
     for status, kind in route.answers.items():
         response: Json = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            response["content"] = {"application/json": {"schema": _referenced(kind, schemas)}}
+            response["content"] = {"application/json": {"schema": referenced(kind, schemas)}}
         responses[str(status)] = response
     if route.method != "GET":
         responses["202"] = {
@@ -127,7 +127,7 @@ def _responses(route: Route, schemas: Json) -> Json:
     return responses
 
 
-def _referenced(kind: Any, schemas: Json) -> Json:
+def referenced(kind: Any, schemas: Json) -> Json:
     """The type among the named schemas, and a reference to it."""
     name = kind.__name__
     if name not in schemas:

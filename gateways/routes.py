@@ -31,7 +31,10 @@ Handler = Callable[["Call", Any], Awaitable[web.StreamResponse]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One route: `body` or `query` is the model its handler is given, `answers` what may come back, by status."""
+    """One route: `body` or `query` is the model its handler is given, `answers` what may come back, by status.
+
+    A route that streams `says` these messages, and a websocket `hears` those.
+    """
 
     method: str
     path: str
@@ -42,6 +45,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: type[BaseModel] | None = None
     answers: dict[int, Any] = {}
     needs_key: bool = False
+    says: tuple[type, ...] = ()
+    hears: tuple[type, ...] = ()
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, NewType, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -63,6 +63,8 @@ def schema_of(kind: Any) -> Shown:
         properties = {name: schema_of(hints[name]) for name in kind.__struct_fields__}
         return {"type": "object", "properties": properties, "required": list(properties)}
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"type": "string", "enum": list(args)}
     if origin in (Union, types.UnionType):
         return {"anyOf": [schema_of(arg) for arg in args]}
     if origin in (list, tuple):

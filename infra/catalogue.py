@@ -15,12 +15,24 @@ DEAD_LETTER_DAYS = 30
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """A topic of what the outside said: `days` of retention (None is for ever), flushed record by record or not."""
+    """A topic of what the outside said: `days` of retention (None is for ever), flushed record by record or not.
+
+    A feed that `is_whole` has the same records in every partition and no key.
+    """
 
     name: str
     message: type
     days: int | None = None
     is_flushed: bool = True
+    is_whole: bool = False
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic, what it is keyed by (nothing, when it stands whole in every partition), and the messages in it."""
+
+    spec: TopicSpec
+    key: str
+    messages: tuple[type, ...]
 
 
 def deciding(context: str) -> Iterator[TopicSpec]:

@@ -20,6 +20,7 @@ from gateways.auth import SUBPROTOCOL
 from gateways.cursor import CursorUnreadable
 from gateways.http import Body, parsed, validated
 from gateways.journal import is_known, partitions_of
+from gateways.orders import frames
 from gateways.orders.views import order_view, position_view
 from gateways.problems import Problem
 from gateways.quotes import quotes_view
@@ -281,6 +282,8 @@ ROUTES = (
         summary="Websocket: events of an account and prices, live, resumable from a cursor",
         scope=Scope.READ,
         answers={101: None},
+        says=frames.SAYS,
+        hears=(Subscribe,),
     ),
 )
 """The stream of an account."""

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 from aiohttp import ClientResponse, ClientSession
 
+import contexts
 from domain.kernel.ids import Micros
 from domain.kernel.market import Phase
 from domain.kernel.money import parse_price
 from domain.market_data.marks import Board, MarkPrice
 from domain.orders.commands import CreditCash, OpenTrading
-from gateways import docs, openapi, receipts, registry, server
+from gateways import docs, receipts, registry, server
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
 from gateways.market_data import rest as market_data_rest
@@ -166,7 +167,7 @@ class Doors:
         """The door, and a trader before it whose account may trade."""
         doorkeeper = Doorkeeper(self.verifier, requests_per_second_max)
         app = server.application(ROUTES, self.services, doorkeeper, lambda: (True, "in memory"))
-        app.add_routes(docs.routes(openapi.document(ROUTES)))
+        app.add_routes(docs.routes(ROUTES, tuple(contexts.carried())))
         runner = await server.serve(app, "127.0.0.1", 0)
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
