@@ -7,6 +7,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from infra import fanout
+from tests.gateways.test_asyncapi import keeps_its_promise
 from tests.kit.doors import Client
 from tests.kit.live import Live
 
@@ -47,6 +48,7 @@ async def test_shows_what_is_open_then_tells_what_happens(live: Live) -> None:
         socket = await subscribed(trader)
         snapshot = await socket.receive_json(timeout=10)
         assert snapshot["type"] == "snapshot"
+        keeps_its_promise(snapshot)
         assert [order["order_id"] for order in snapshot["orders"]] == [placed["order_id"]]
         await trader.ask("DELETE", f"/v1/accounts/{{}}/orders/{placed['order_id']}")
         async with asyncio.timeout(10):
@@ -55,6 +57,7 @@ async def test_shows_what_is_open_then_tells_what_happens(live: Live) -> None:
                 if message["type"] == "event" and message["event"]["event_type"] == "CancelRequested":
                     break
         assert message["event"]["order_id"] == placed["order_id"]
+        keeps_its_promise(message)
         await socket.close()
 
 
