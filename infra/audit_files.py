@@ -23,10 +23,13 @@ from domain.audit.checkpoint import Checkpoint, TreeHead, TreeName, check_follow
 from domain.audit.merkle import HASH_BYTES
 from domain.audit.note import Signer, Verifier
 from domain.audit.tiles import WIDTH, Edge, Tile, TileNodes, edge_tiles, hashes_of
+from infra import files
 
 NUMBER_DIGITS = 9
 """Digits of a checkpoint's number: a billion of them, at one a second, last thirty years."""
 OFFSET_BYTES = 8
+READABLE = 0o644
+"""Everybody may read what was signed: only the key is secret."""
 READ_TRIES_MAX = 3
 """A partial tile may be replaced between the look for it and its reading; the next look finds the wider one."""
 
@@ -81,7 +84,8 @@ class AuditFiles:
         yield tree / Tile(tile.level, tile.index, WIDTH).path()
         if tile.width < WIDTH:
             partials = (tree / tile.path()).parent
-            widths = (int(path.name) for path in partials.glob("[0-9]*"))
+            # A wider tile may be on its way to its name: a draft begins like it and is not there yet.
+            widths = (int(path.name) for path in partials.glob("[0-9]*") if path.name.isdecimal())
             yield from (partials / str(width) for width in sorted(widths) if width > tile.width)
 
     def nodes(self, name: TreeName, size: int) -> TileNodes:
@@ -180,7 +184,7 @@ class AuditWriter(AuditFiles):
         if found is not None:
             self._number, text = found
             self._last = Checkpoint.parse(note.verified(text, self._signer.verifier))
-            _replace(self.root / "latest", text.encode())
+            files.replace(self.root / "latest", text.encode(), mode=READABLE)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -226,12 +230,12 @@ class AuditWriter(AuditFiles):
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True)
             self._dirty.update(folder for folder in path.parents if folder.is_relative_to(self.root))
-        _replace(path, data)
+        files.replace(path, data, mode=READABLE)
         self._dirty.add(path.parent)
 
     def _sync_folders(self) -> None:
         for folder in self._dirty:
-            _sync(folder)
+            files.sync(folder)
         self._dirty.clear()
 
     def publish(self, checkpoint: Checkpoint, positions: Mapping[str, Position]) -> str:
@@ -260,21 +264,3 @@ def _newest_note(folder: Path) -> Path | None:
         return None
     names = sorted((path.name for path in folder.iterdir()), reverse=True)
     return next((found for name in names if (found := _newest_note(folder / name)) is not None), None)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put the bytes where the path is, all or nothing; its name is safe once the folder is synchronised too."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,17 +1,15 @@
 """The key that signs checkpoints: `<state_dir>/keys/audit.key`, made once, for its owner only; the vkey beside it."""
 
-import contextlib
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.audit.note import Signer, Verifier
+from infra import files
 
 ORIGIN = "tapeline.example/tape"
 """The name of a key that is made here unless another is asked for; the installation's own domain is better."""
-OWNER_ONLY = 0o600
 
 
 class KeyUnsafe(Exception):
@@ -23,7 +21,7 @@ def signer(state_dir: Path, origin: str = ORIGIN) -> Signer:
     path, vkey_path = _paths(state_dir)
     if not path.exists():
         _make(path)
-    if path.stat().st_mode & ~OWNER_ONLY & 0o777:
+    if path.stat().st_mode & ~files.OWNER_ONLY & 0o777:
         raise KeyUnsafe(f"{path} can be read by others: chmod 600 it, and think about a new key")
     private = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(private, Ed25519PrivateKey):
@@ -47,20 +45,10 @@ def verifier(state_dir: Path) -> Verifier:
 
 
 def _make(path: Path) -> None:
-    """Write a new key whole and on disk, then give it its name, unless another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(temporary)
-    temporary.unlink()
+    files.create(path, pem)
 
 
 def _paths(state_dir: Path) -> tuple[Path, Path]:

@@ -4,8 +4,6 @@ The key set is made once under `<state_dir>/keys/`: `jwks.json` (private, mode 0
 A token names its tenant, its subject and one account, or `*` for people who oversee all accounts of the tenant.
 """
 
-import os
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable
@@ -16,6 +14,8 @@ import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, KeySetSerialization
+
+from infra import files
 
 ALGORITHM = "ES256"
 """The one algorithm: a token that names another is no token of ours."""
@@ -145,31 +145,13 @@ def _private_key(state_dir: Path) -> ECKey:
     folder = state_dir / "keys"
     private, public = folder / "jwks.json", folder / "jwks.public.json"
     if not private.exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-        _write_once(private, KeySet([fresh]).as_dict(private=True), mode=0o600)
+        files.create(private, msgspec.json.encode(KeySet([fresh]).as_dict(private=True)))
     text = private.read_bytes()
     keys = KeySet.import_key_set(msgspec.json.decode(text, type=KeySetSerialization))
     key = keys.keys[0]
     if not isinstance(key, ECKey):
         raise TypeError(f"{private}: the first key is no EC key; move the file away and mint new tokens")
     if not public.exists():
-        _write_once(public, keys.as_dict(private=False), mode=0o644)
+        files.create(public, msgspec.json.encode(keys.as_dict(private=False)), mode=0o644)
     return key
-
-
-def _write_once(path: Path, keys: object, *, mode: int) -> None:
-    """Two processes may start together: the first link wins, and no reader sees half a file."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
-    draft = Path(name)
-    with os.fdopen(number, "wb") as out:
-        out.write(msgspec.json.encode(keys))
-        out.flush()
-        os.fsync(out.fileno())
-    draft.chmod(mode)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -16,6 +16,7 @@ from domain.audit.tiles import MemoryTiles, Tile
 from domain.kernel.ids import Micros
 from infra import audit_key
 from infra.audit_files import AuditDamaged, AuditFiles, AuditWriter
+from infra.files import DRAFT
 from infra.kafka.chain import ChainBroken
 from projections.audit import forest
 from projections.audit.forest import Forest, Progress
@@ -83,6 +84,17 @@ def test_earlier_sizes_are_still_read_from_wider_tiles(tmp_path: Path, tape: Tap
         nodes, after = files.nodes(name, later.head(name).size), later.head(name)
         path = merkle.consistency_proof(head.size, after.size, nodes)
         merkle.verify_consistency(head.size, after.size, head.root, after.root, path)
+
+
+def test_a_tile_that_is_being_written_is_passed_over(tmp_path: Path, tape: Tape) -> None:
+    first = read_all(tmp_path, filled(tape, 100))
+    read_all(tmp_path, filled(tape, 100))
+    assert first is not None
+    for partial in tmp_path.glob("audit/trees/*/*/0/**/*.p"):
+        (partial / f"255{DRAFT}ab12").write_bytes(b"half a tile")
+    files = AuditFiles(tmp_path)
+    for name, head in first.trees.items():
+        assert merkle.root(head.size, files.nodes(name, head.size)) == head.root
 
 
 def test_a_crash_before_the_checkpoint_loses_nothing(tmp_path: Path, tape: Tape) -> None:
