@@ -16,7 +16,7 @@ DRAFT = ".draft-"
 
 def create(path: Path, data: bytes, *, mode: int = OWNER_ONLY) -> None:
     """Write a file once: of several processes that start together the first one wins, and nobody sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_OWNER_ONLY)
+    folder(path.parent)
     draft = _draft(path, data, mode)
     try:
         os.link(draft, path)
@@ -47,9 +47,18 @@ def sweep(path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def sync(folder: Path) -> None:
+def folder(path: Path) -> None:
+    """Make a folder for its owner only, with all above it; their names are on disk when this returns."""
+    if path.is_dir():
+        return
+    folder(path.parent)
+    path.mkdir(exist_ok=True, mode=FOLDER_OWNER_ONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
     """Names in this folder are on disk when this returns."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

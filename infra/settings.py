@@ -32,6 +32,16 @@ class Settings(BaseSettings):
     """Which arm of the transactional writer the deciders use."""
     replication: int = 1
     log_level: str = "INFO"
+    kms: Literal["local", "aws"] = "local"
+    """Which key service wraps the keys of personal data: a file of this machine, or AWS KMS."""
+    kms_key_id: str = ""
+    """Id, ARN or alias of the symmetric key in AWS KMS."""
+    kms_endpoint: str = ""
+    """Another address of KMS than AWS's own: a VPC endpoint, or a stand-in of tests."""
+    otlp_url: str = ""
+    """Base address of an OTLP/HTTP receiver of traces; empty traces nothing."""
+    probes: str = ""
+    """Where processes say how they are, `NAME=HOST:PORT` with commas between: what the live page shows of them."""
 
 
 @cache
