@@ -1,6 +1,7 @@
 """Exact amounts: integers of a stated scale, and the few sums that cross scales.
 
-Price and Quantity are integers of scale 1e-8 (``SCALE``); Money is an integer of its currency's minor unit (cents).
+Price, Quantity and BasisPoints are integers of scale 1e-8 (``SCALE``); Money is an integer of its currency's minor
+unit (cents).
 Decimal text is read at the doors (`parse`) and written there (`text`); in between nothing is ever a float.
 """
 
@@ -10,6 +11,7 @@ from typing import NewType
 Money = NewType("Money", int)
 Price = NewType("Price", int)
 Quantity = NewType("Quantity", int)
+BasisPoints = NewType("BasisPoints", int)
 
 SCALE = 100_000_000
 MINOR_UNITS = 100
