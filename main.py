@@ -24,7 +24,7 @@ from gateways.audit.evidence import Evidence
 from gateways.operations import cli as operations_cli
 from gateways.operations import schemas
 from gateways.routes import Route
-from infra import audit_key, telemetry, tokens
+from infra import audit_key, telemetry, tokens, tracing
 from infra.audit_files import AuditFiles
 from infra.avro import contracts
 from infra.avro.codec import Codec
@@ -208,13 +208,16 @@ def run(name: str) -> None:
     if name not in PROCESSES and name != AGENTS:
         raise typer.BadParameter(f"{name!r} is no process; there are {AGENTS}, {', '.join(PROCESSES)}")
     telemetry.configure(name, settings().log_level)
-    if name == AGENTS:
-        worker.run(settings(), Codec(contexts.messages()), contexts.agents())
+    tracing.configure(name, settings().otlp_url)
     try:
+        if name == AGENTS:
+            worker.run(settings(), Codec(contexts.messages()), contexts.agents())
         uvloop.run(_until_told(PROCESSES[name]))
     except Exception as failure:
         telemetry.logger(name).exception("the process ends")
         raise typer.Exit(1) from failure
+    finally:
+        tracing.close()
 
 
 @app.command()

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from infra.bus import RETRY_AFTER_S, Busy, DifferentRequest, OutcomeUnknown, Stopped
 from infra.postgres import DatabaseDown
-from infra.telemetry import HTTP_ANSWERS, logger
+from infra.telemetry import HTTP_ANSWERS, concerns, logger
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -77,6 +77,7 @@ def unavailable(kind: str, detail: str, remedy: str) -> Problem:
 @web.middleware
 async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error of every route becomes a problem here, and nowhere else."""
+    concerns()  # A connection serves one request after another in one task: what the last one bound is over.
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001  (the last place that can answer)

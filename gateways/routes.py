@@ -24,6 +24,7 @@ from infra.clock import Clock
 from infra.fanout import Fanout
 from infra.postgres import Database
 from infra.settings import ANSWER_WAIT_MS
+from infra.telemetry import concerns
 from infra.tokens import EVERY_ACCOUNT, Caller, Scope
 
 C = TypeVar("C", bound=Command)
@@ -82,12 +83,15 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 class Call:
     """One request whose token, account, key and body were checked."""
 
-    def __init__(self, request: web.Request, route: Route, services: Services, caller: Caller, key: str) -> None:
+    def __init__(  # noqa: PLR0913  what is known of a request before its handler runs
+        self, request: web.Request, route: Route, services: Services, caller: Caller, key: str, trace: str = ""
+    ) -> None:
         self.request = request
         self.route = route
         self.services = services
         self.caller = caller
         self.key = key
+        self.trace = trace or tracing.traceparent_of(request)
 
     @property
     def account_id(self) -> str:
@@ -120,17 +124,18 @@ class Call:
         """Send the command as this caller's and wait for its decision. Raises Pending and what the bus raises."""
         command_id = command_id or self.command_id
         stamped = msgspec.structs.replace(command, at=self.services.clock(), actor=self.caller.actor)
-        traceparent = tracing.traceparent_of(self.request)
+        correlation_id = tracing.trace_id(tracing.traceparent_of(self.request)) or command_id
+        concerns(correlation_id=correlation_id, command_id=command_id)
         issued = Issued(
             command=stamped,
             command_id=command_id,
             tenant=self.caller.tenant,
             stream_id=self.account_id,
             causation_id=command_id,
-            correlation_id=tracing.trace_id(traceparent) or command_id,
+            correlation_id=correlation_id,
         )
         wait_ms = 0 if _asks_for_a_receipt(self.request) else ANSWER_WAIT_MS
-        return await self.services.bus.send(context, issued, wait_ms, traceparent=traceparent)
+        return await self.services.bus.send(context, issued, wait_ms, traceparent=self.trace)
 
 
 def is_own(caller: Caller, account_id: str) -> bool:

@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from gateways import auth, http
 from gateways.problems import as_problems
 from gateways.routes import Call, Route, Services, receipt
+from gateways.tracing import traceparent_of
 from infra.bus import Pending
 from infra.telemetry import ACKNOWLEDGE_SECONDS, Ready, probe_routes
+from infra.tracing import root
 
 PROBES = {"/healthz", "/readyz"}
 """What anybody may ask; metrics have a port of their own."""
@@ -51,17 +53,23 @@ def _served(route: Route, services: Services, doorkeeper: auth.Doorkeeper) -> Se
         auth.admit(caller, route, request.match_info.get("account_id"))
         key = http.idempotency_key(request) if route.needs_key else request.headers.get("Idempotency-Key", "")
         asked = await _asked(request, route)
-        call = Call(request, route, services, caller, key)
+        if route.method == "GET":
+            return await _answered(Call(request, route, services, caller, key), asked)
         began = time.perf_counter()
-        try:
-            return await route.handler(call, asked)
-        except Pending as pending:
-            return receipt(call, pending)
-        finally:
-            if route.method != "GET":
+        with root(route.name, traceparent_of(request), tenant=caller.tenant) as span:
+            try:
+                return await _answered(Call(request, route, services, caller, key, span.traceparent), asked)
+            finally:
                 ACKNOWLEDGE_SECONDS.labels(route.name).observe(time.perf_counter() - began)
 
     return serve_one
+
+
+async def _answered(call: Call, asked: BaseModel | None) -> web.StreamResponse:
+    try:
+        return await call.route.handler(call, asked)
+    except Pending as pending:
+        return receipt(call, pending)
 
 
 async def _asked(request: web.Request, route: Route) -> BaseModel | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from domain.kernel.messages import Command, Issued, Recorded
-from infra import commands
+from infra import commands, tracing
 from infra.avro.codec import Codec
 from infra.commands import Sends
 from infra.kafka.sender import SendFailed
@@ -184,9 +184,13 @@ class Bus:
         return known
 
     async def _produce(self, context: str, issued: Issued[Command], waiting: _Waiting, traceparent: str) -> None:
-        trace = traceparent.encode()
+        produced = tracing.root(f"produce {commands.topic_of(context)}", traceparent, kind=tracing.Kind.PRODUCER)
+        trace = (produced.traceparent or traceparent).encode()
         try:
-            await commands.send(self._sender, self._codec, context, issued, digest=waiting.digest, traceparent=trace)
+            with produced:
+                await commands.send(
+                    self._sender, self._codec, context, issued, digest=waiting.digest, traceparent=trace
+                )
         except SendFailed as failure:
             unknown = OutcomeUnknown(str(failure))
             if not waiting.answer.done():  # Those who wait for the same command learn it too.

@@ -6,8 +6,10 @@ from typing import Protocol
 from domain.kernel.messages import Command, Issued
 from infra.avro.codec import Codec
 from infra.kafka.records import Outgoing
+from infra.telemetry import concerning, logger
 
 TRACE = "traceparent"
+log = logger("commands")
 
 
 class Sends(Protocol):
@@ -43,4 +45,6 @@ async def send(  # noqa: PLR0913  what a command on its way is made of
 ) -> None:
     """One command to its context; returns when it is acknowledged."""
     record = outgoing(codec, issued, digest=digest, traceparent=traceparent)
-    await sender.send(topic_of(context), record.key, record.value, record.headers)
+    with concerning(correlation_id=issued.correlation_id, command_id=issued.command_id):
+        await sender.send(topic_of(context), record.key, record.value, record.headers)
+        log.debug("command sent", topic=topic_of(context), type=type(issued.command).__name__)

@@ -13,11 +13,13 @@ import msgspec
 
 from domain.kernel.messages import Recorded
 from infra.avro.codec import Codec, Undecodable
+from infra.commands import TRACE
 from infra.kafka import chain
 from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.records import Partition
 from infra.settings import BATCH_COMMANDS_MAX, POLL_WAIT_MS
 from infra.telemetry import CHAIN_BREAKS, LAG, logger
+from infra.tracing import Kind, child
 
 WARM_OFFSETS = 1_000
 """Offsets of each partition read before the end at the start: enough to meet a record between transaction markers."""
@@ -40,7 +42,10 @@ log = logger("readback")
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """An event as it was read back, with its place; `command_id` is its header, by which answers are matched."""
+    """An event as it was read back, with its place; `command_id` is its header, by which answers are matched.
+
+    `trace` is the trace that it belongs to, as those who tell of it go on with it.
+    """
 
     topic: str
     partition: int
@@ -48,6 +53,7 @@ class Seen(msgspec.Struct, frozen=True):
     command_id: str
     value: bytes
     recorded: Recorded[Any]
+    trace: str = ""
 
 
 Listener = Callable[[Seen], None]
@@ -153,9 +159,11 @@ class ReadBack:
             self._links[place] = chain.follow(self._links.get(place), recorded, record.value, place=name)
             self._offsets[place] = record.offset + 1
             command_id = record.headers.get("command-id", b"").decode()
-            seen = Seen(record.topic, record.partition, record.offset, command_id, record.value, recorded)
-            for listener in self._listeners:
-                listener(seen)
+            with child(f"read back {record.topic}", record.headers.get(TRACE, b""), kind=Kind.CONSUMER) as span:
+                trace = span.traceparent
+                seen = Seen(record.topic, record.partition, record.offset, command_id, record.value, recorded, trace)
+                for listener in self._listeners:
+                    listener(seen)
 
     async def _measure(self) -> None:
         while True:

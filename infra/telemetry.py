@@ -1,12 +1,16 @@
 """What the processes say about themselves: metrics, logs, and whether they live and are caught up.
 
-Every metric is defined here and nowhere else, with what to do when it moves. Logs are JSON lines on standard error with
-the correlation id where there is one. `serve_probes` opens /metrics, /healthz (alive) and /readyz (caught up).
+Every metric is defined here and nowhere else, with what to do when it moves. Logs are JSON lines on standard error,
+those of libraries too; a line that concerns one command has its correlation id, by which the lines of all processes are
+joined. `serve_probes` opens /metrics, /healthz (alive) and /readyz (caught up).
 """
 
 import logging
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
 
 import structlog
 from aiohttp import web
@@ -15,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 Ready = Callable[[], tuple[bool, str]]
 """Whether the process has caught up, and one line that says why not."""
 
-_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 DECISIONS = Counter(
     "tapeline_decisions_total", "Events appended. Flat under load: look at the owner's log.", ["context"]
@@ -60,23 +64,62 @@ STREAM_CLIENTS = Gauge("tapeline_stream_clients", "Open websockets. A sudden dro
 STREAM_GAPS = Counter("tapeline_stream_gaps_total", "Gaps told to slow clients. Many: the fan-out is too slow.")
 AUDIT_LEAVES = Gauge("tapeline_audit_leaves", "Leaves in the audit forest. Flat while events flow: look at audit.")
 CHECKPOINTS = Counter("tapeline_audit_checkpoints_total", "Checkpoints signed. Flat while events flow: look at audit.")
+SPANS = Counter(
+    "tapeline_spans_total", "Spans of traces by outcome. Lost: look at the receiver of traces.", ["outcome"]
+)
 
 
 def configure(process: str, level: str) -> None:
-    """JSON log lines on standard error, each with the name of the process."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
+    """JSON log lines on standard error, each with the name of the process; whatever ends it is such a line too."""
+
+    def named(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        line["process"] = process  # Not in a context variable: the threads of libraries have contexts of their own.
+        return line
+
+    common: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        named,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*common, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    structlog.contextvars.bind_contextvars(process=process)
+    of_libraries = logging.StreamHandler(sys.stderr)
+    of_libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*common, _part],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[of_libraries], force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _ended
+    threading.excepthook = lambda args: _ended(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+@contextmanager
+def concerning(**ids: str) -> Iterator[None]:
+    """Every line logged inside has these ids, and so has whatever fails inside, wherever it is logged."""
+    ids = {name: value for name, value in ids.items() if value}
+    with structlog.contextvars.bound_contextvars(**ids):
+        try:
+            yield
+        except Exception as failure:
+            failure.add_note(f"concerns {', '.join(f'{name} {value}' for name, value in ids.items())}")
+            raise
+
+
+def concerns(**ids: str) -> None:
+    """Every line logged from here on in this task has these ids; none when none are given."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**ids)
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
@@ -113,3 +156,16 @@ def probe_routes(ready: Ready) -> list[web.RouteDef]:
         )
 
     return [web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", caught_up)]
+
+
+def _part(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The library's own name for its logger, where ours say `part`."""
+    record: logging.LogRecord | None = line.get("_record")
+    line["part"] = record.name if record else "unknown"
+    return line
+
+
+def _ended(kind: type[BaseException], what: BaseException | None, at: TracebackType | None) -> None:
+    """What nobody caught, as a line."""
+    if not issubclass(kind, KeyboardInterrupt):
+        logger("process").critical("not caught", exc_info=(kind, what, at))

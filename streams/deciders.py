@@ -9,9 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from infra import telemetry
+import msgspec
+
+from infra import telemetry, tracing
 from infra.avro.codec import Codec
 from infra.clock import Clock
+from infra.commands import TRACE
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.reader import Reader
 from infra.kafka.records import Arrived
@@ -54,6 +57,7 @@ class Owner:
         self._is_snapshot_unclear = False
         self._term = 0
         self._readers: ReaderFor | None = None
+        self._spans: dict[int, tracing.Span] = {}
 
     async def take_over(self, name: str, readers: ReaderFor) -> None:
         """Fence everybody, learn what the tape holds, then write the first record of the new term."""
@@ -65,6 +69,15 @@ class Owner:
         await self._append(self.partition.ownership(name, term))
         telemetry.TERM.labels(self.partition.context, self.partition.number).set(term)
         log.info("owned", topic=self.partition.topic, partition=self.partition.number, term=term)
+
+    def take(self, arrived: Arrived) -> None:
+        """A command for the backlog; where it is traced its event will name this decision as its parent."""
+        if tracing.is_on() and (parent := arrived.headers.get(TRACE)):
+            span = tracing.child(f"decide {arrived.topic}", parent, kind=tracing.Kind.CONSUMER, offset=arrived.offset)
+            self._spans[arrived.offset] = span
+            headers = arrived.headers | {TRACE: span.traceparent.encode()}
+            arrived = msgspec.structs.replace(arrived, headers=headers)
+        self.backlog.append(arrived)
 
     def next_command(self, begin: int) -> int:
         """The offset of the first command that no event names yet."""
@@ -82,11 +95,14 @@ class Owner:
         """The end of the transaction; returns when it is clear."""
         await self._writer.end()
 
-    def settle(self, batch: Batch) -> None:
-        """The batch is on the tape: its commands leave the backlog."""
+    def settle(self, batch: Batch, began_ns: int) -> None:
+        """The batch is on the tape since now, its append began then: its commands leave the backlog."""
         self.partition.keep(batch)
         for record in batch.records:
             self._changed.add(record.key.decode())
+            if self._spans and (parent := record.headers.get(TRACE)):
+                name, size = f"append {self.partition.topic}", len(batch.records)
+                tracing.child(name, parent, kind=tracing.Kind.PRODUCER, began_ns=began_ns, batch=size).end()
         self._since_snapshot += len(batch.records)
         self.drop(batch.taken)
         _count(self.partition.context, batch)
@@ -94,7 +110,9 @@ class Owner:
     def drop(self, taken: int) -> None:
         """Commands that need no record any more leave the backlog."""
         for _ in range(taken):
-            self.backlog.popleft()
+            arrived = self.backlog.popleft()
+            if self._spans and (span := self._spans.pop(arrived.offset, None)):
+                span.end()
 
     async def recover(self) -> None:
         """After an unclear end: fence, read back what is there. The backlog is decided again; what stands is known.
@@ -261,18 +279,19 @@ class Deciders:
         telemetry.LAG.labels("deciders", "commands").set(waiting)
         wait_ms = 0 if waiting else POLL_WAIT_MS
         for arrived in await self._reader.take(BACKLOG_MAX - waiting, wait_ms):
-            self._owners[arrived.topic, arrived.partition].backlog.append(arrived)
+            self._owners[arrived.topic, arrived.partition].take(arrived)
 
     async def _round(self, busy: Iterable[Owner]) -> None:
         """Every batch is sent, then every end; whoever's end is not clear recovers and keeps its backlog."""
         batches = [(owner, owner.decide()) for owner in busy]
         for owner, batch in batches:
             for dead in batch.dead:
-                await self._dead_letters.bury(dead.arrived, dead.cause, dead.detail)
+                with telemetry.concerning(correlation_id=dead.correlation_id):
+                    await self._dead_letters.bury(dead.arrived, dead.cause, dead.detail)
             if not batch.records:
                 owner.drop(batch.taken)
         open_batches = [(owner, batch) for owner, batch in batches if batch.records]
-        began = time.perf_counter()
+        began, began_ns = time.perf_counter(), time.time_ns()
         sent = await asyncio.gather(*(owner.send(batch) for owner, batch in open_batches), return_exceptions=True)
         going = [pair for pair, error in zip(open_batches, sent, strict=True) if error is None]
         ended = await asyncio.gather(*(owner.end() for owner, _ in going), return_exceptions=True)
@@ -282,11 +301,11 @@ class Deciders:
         outcomes = dict(zip((owner for owner, _ in open_batches), sent, strict=True))
         outcomes |= dict(zip((owner for owner, _ in going), ended, strict=True))
         for owner, batch in open_batches:
-            await self._conclude(owner, batch, outcomes[owner])
+            await self._conclude(owner, batch, began_ns, outcomes[owner])
 
-    async def _conclude(self, owner: Owner, batch: Batch, error: BaseException | None) -> None:
+    async def _conclude(self, owner: Owner, batch: Batch, began_ns: int, error: BaseException | None) -> None:
         if error is None:
-            owner.settle(batch)
+            owner.settle(batch, began_ns)
             self._dead_letters.used()
             self._unclear_in_a_row = 0
             return

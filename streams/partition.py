@@ -40,6 +40,8 @@ class Dead(msgspec.Struct, frozen=True):
     arrived: Arrived
     cause: str
     detail: str
+    correlation_id: str = ""
+    """Of the command, where it can be read."""
 
 
 class Knowledge(msgspec.Struct, frozen=True):
@@ -105,13 +107,15 @@ class OwnedPartition:
                 continue
             stream = draft.stream(issued.stream_id)
             if stream.tenant and issued.tenant != stream.tenant:
-                dead.append(Dead(arrived, "WRONG_TENANT", f"stream {issued.stream_id} is not of {issued.tenant!r}"))
+                detail = f"stream {issued.stream_id} is not of {issued.tenant!r}"
+                dead.append(Dead(arrived, "WRONG_TENANT", detail, issued.correlation_id))
                 continue
             match stream.familiarity(issued.command_id, issued.command.at):
                 case Familiarity.KNOWN:
                     continue
                 case Familiarity.STALE:
-                    dead.append(Dead(arrived, "STALE", f"command {issued.command_id} is older than the ids remembered"))
+                    detail = f"command {issued.command_id} is older than the ids remembered"
+                    dead.append(Dead(arrived, "STALE", detail, issued.correlation_id))
                     continue
                 case Familiarity.NEW:
                     event = self._decider.decide(stream.state, issued.command)

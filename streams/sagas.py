@@ -13,7 +13,7 @@ import msgspec
 
 from domain.kernel.ids import derived
 from domain.kernel.messages import Command, Issued, Recorded
-from infra import commands, telemetry
+from infra import commands, telemetry, tracing
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
@@ -81,9 +81,11 @@ class Sagas:
         """Ready once the loop has found its place."""
         return self._is_following, "finding the last committed position"
 
-    async def _send(self, context: str, issued: Issued[Command], headers: dict[str, bytes]) -> None:
+    async def _send(self, saga: str, context: str, issued: Issued[Command], headers: dict[str, bytes]) -> None:
         trace = headers.get(commands.TRACE, b"")
-        await commands.send(self._sender, self._codec, context, issued, traceparent=trace)
+        with tracing.child(f"saga {saga}", trace, kind=tracing.Kind.PRODUCER, command_id=issued.command_id) as span:
+            trace = span.traceparent.encode() or trace
+            await commands.send(self._sender, self._codec, context, issued, traceparent=trace)
 
     async def run(self, stop: asyncio.Event) -> None:
         """React to every event, in order, until asked to stop."""
@@ -109,9 +111,10 @@ class Sagas:
         try:
             for arrived in batch:
                 recorded = self._follower.event(arrived)
-                for saga in self._by_topic[arrived.topic]:
-                    for context, issued in steps(saga, recorded):
-                        sends.append(self._send(context, issued, arrived.headers))
-                        telemetry.COMMANDS_SENT.labels(saga.name).inc()
+                with telemetry.concerning(correlation_id=recorded.correlation_id, event_id=recorded.event_id):
+                    for saga in self._by_topic[arrived.topic]:
+                        for context, issued in steps(saga, recorded):
+                            sends.append(self._send(saga.name, context, issued, arrived.headers))
+                            telemetry.COMMANDS_SENT.labels(saga.name).inc()
         finally:
             await asyncio.gather(*sends)

@@ -31,6 +31,7 @@ from infra.kafka.records import Partition
 from infra.postgres import DatabaseDown
 from infra.telemetry import STREAM_CLIENTS, STREAM_GAPS
 from infra.tokens import Scope
+from infra.tracing import Kind, child
 from projections import generations
 from projections.orders import blotter, journal, positions
 
@@ -170,7 +171,8 @@ class _Client:
         while True:
             seen = await subscription.next()
             if seen.recorded.sequence > self._positions[seen.topic, seen.partition]:
-                await self._tell((seen.topic, seen.partition), seen.recorded)
+                with child("websocket frame", seen.trace, kind=Kind.PRODUCER, event_id=seen.recorded.event_id):
+                    await self._tell((seen.topic, seen.partition), seen.recorded)
 
     async def _catch_up(self, account_id: str, joined: dict[Partition, int]) -> None:
         """Send what the journal has after our positions; return when it has everything up to where we join."""

@@ -15,9 +15,9 @@ import msgspec
 
 from domain.kernel.messages import Issued, OwnershipTaken, Recorded
 from domain.market_data.marks import Mark, follow
-from infra import telemetry
+from infra import telemetry, tracing
 from infra.avro.codec import Codec, Undecodable
-from infra.commands import outgoing
+from infra.commands import TRACE, outgoing
 from infra.faust.agent import Agent, Reached, Step
 from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable, Partition, States
@@ -58,7 +58,7 @@ class Batches(Generic[S]):
         self._dead = host.dead
         self._pulse = host.pulse
         self._reached = host.reached
-        self._issued: list[Issued[Any]] = []
+        self._issued: list[tuple[Issued[Any], bytes]] = []
         self._changed: dict[int, _Changed] = {}
 
     async def follow(self, stream: Any) -> None:
@@ -111,7 +111,9 @@ class Batches(Generic[S]):
             return
         account.state, issued = self._agent.on_event(account.state, recorded, partition.board)
         account.seen[message.topic] = message.offset
-        self._issued += issued
+        if issued:
+            trace = dict(message.headers or ()).get(TRACE, b"")
+            self._issued += [(each, trace) for each in issued]
 
     def _apply_mark(self, partition: Partition[S], changed: "_Changed", message: Any, mark: Mark) -> None:
         topic, offset = message.topic, message.offset
@@ -131,7 +133,7 @@ class Batches(Generic[S]):
             if state is not account.state or issued:
                 account.state = state
                 changed.keys[key] = None
-                self._issued += issued
+                self._issued += [(each, b"") for each in issued]
 
     def _check(self, partition: Partition[S], changed: "_Changed", message: Any, recorded: Recorded[Any]) -> None:
         """Law 6. What is not newer than the link was checked before: Faust reads again what was not committed."""
@@ -143,12 +145,19 @@ class Batches(Generic[S]):
         changed.links = True
 
     async def _send_commands(self) -> None:
-        records = [outgoing(self._codec, issued) for issued in self._issued]
+        name, kind = f"agent {self._agent.name}", tracing.Kind.PRODUCER
+        spans = [tracing.child(name, trace, kind=kind) for _, trace in self._issued]
+        records = [
+            outgoing(self._codec, issued, traceparent=span.traceparent.encode() or trace)
+            for (issued, trace), span in zip(self._issued, spans, strict=True)
+        ]
         waiting = [
             await self._send(self._agent.commands, record.key, record.value, None, None, list(record.headers.items()))
             for record in records
         ]
         await asyncio.gather(*waiting)
+        for span in spans:
+            span.end()
         telemetry.COMMANDS_SENT.labels(f"agent:{self._agent.name}").inc(len(waiting))
 
     def _put(self) -> None:

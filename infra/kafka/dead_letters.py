@@ -41,7 +41,10 @@ class DeadLetters:
         }
         await self._sender.send(f"{arrived.topic}.dead", arrived.key, arrived.value[:DEAD_LETTER_BYTES_MAX], headers)
         telemetry.DEAD_LETTERS.labels(arrived.topic, cause).inc()
-        log.warning("dead letter", cause=cause, source=source, detail=detail)
+        command = arrived.headers.get("command-id", b"").decode(errors="replace")
+        log.warning(
+            "dead letter", cause=cause, source=source, detail=detail, **({"command_id": command} if command else {})
+        )
 
     def used(self) -> None:
         """A record was good: the row of bad ones is broken."""
