@@ -13,6 +13,9 @@ import typer
 from domain.accounts.commands import AccountCommand
 from domain.accounts.decide import accounts
 from domain.accounts.events import AccountEvent
+from domain.billing.commands import BillingCommand
+from domain.billing.decide import billing
+from domain.billing.events import BillingEvent, PriceList
 from domain.executions.messages import VenueMessage
 from domain.kernel.decider import Decider
 from domain.kernel.messages import OwnershipTaken
@@ -114,6 +117,15 @@ CONTEXTS = (
         projections=(account_list, ledger),
         routes=accounts_rest.ROUTES,
         cli=accounts_cli.attach,
+    ),
+    # Commerce
+    Context(
+        name="billing",
+        key="account_id",
+        decider=billing,
+        commands=get_args(BillingCommand),
+        events=get_args(BillingEvent),
+        feeds=(Feed("price_lists", PriceList, is_whole=True),),
     ),
     # Oversight
     Context(
