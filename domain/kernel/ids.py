@@ -10,6 +10,7 @@ ExecutionId = NewType("ExecutionId", str)
 DepositId = NewType("DepositId", str)
 WithdrawalId = NewType("WithdrawalId", str)
 BreachId = NewType("BreachId", str)
+CheckId = NewType("CheckId", str)
 Symbol = NewType("Symbol", str)
 Micros = NewType("Micros", int)
 """Microseconds since the epoch, UTC."""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import TypeAlias
 
-from domain.kernel.ids import DepositId, ExecutionId, OrderId, Symbol, WithdrawalId
+from domain.kernel.ids import CheckId, DepositId, ExecutionId, OrderId, Symbol, WithdrawalId
 from domain.kernel.market import Market
 from domain.kernel.messages import Command
 from domain.kernel.money import Money, Price, Quantity
@@ -59,9 +59,15 @@ class CancelOrder(Command, frozen=True, kw_only=True):
 
 
 class OpenTrading(Command, frozen=True, kw_only=True):
-    """The account exists: its book may trade. Sent by a saga."""
+    """The account exists: its book is kept from now on. Sent by a saga."""
 
     currency: str
+
+
+class ApproveTrading(Command, frozen=True, kw_only=True):
+    """The account's owner passed this check: its book may take orders. Sent by a saga, before or after OpenTrading."""
+
+    check_id: CheckId
 
 
 class CreditCash(Command, frozen=True, kw_only=True):
@@ -178,6 +184,7 @@ class RecordExpiry(Command, frozen=True, kw_only=True):
 TraderCommand: TypeAlias = PlaceOrder | ReplaceOrder | CancelOrder
 SagaCommand: TypeAlias = (
     OpenTrading
+    | ApproveTrading
     | CreditCash
     | ReserveCash
     | SpendReservation

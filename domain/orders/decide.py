@@ -113,6 +113,8 @@ def replace(book: Book, command: c.ReplaceOrder) -> OrderEvent:
 def _not_trading(book: Book) -> Refusal | None:
     if not book.is_open:
         return Refusal.NOT_OPEN
+    if not book.is_approved:
+        return Refusal.KYC_PENDING
     return Refusal.HALTED if book.halts else None
 
 

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain.kernel.ids import DepositId, ExecutionId, OrderId, Symbol, WithdrawalId
+from domain.kernel.ids import CheckId, DepositId, ExecutionId, OrderId, Symbol, WithdrawalId
 from domain.kernel.market import Market
 from domain.kernel.messages import Event
 from domain.kernel.money import Money, Price, Quantity
@@ -18,6 +18,8 @@ class Refusal(StrEnum):
     FORBIDDEN_ACTOR = "FORBIDDEN_ACTOR"
     NOT_OPEN = "NOT_OPEN"
     ALREADY_OPEN = "ALREADY_OPEN"
+    KYC_PENDING = "KYC_PENDING"
+    ALREADY_APPROVED = "ALREADY_APPROVED"
     HALTED = "HALTED"
     ALREADY_HALTED = "ALREADY_HALTED"
     NOT_HALTED = "NOT_HALTED"
@@ -179,9 +181,15 @@ class DayEnded(Event, frozen=True, kw_only=True):
 
 
 class TradingOpened(Event, frozen=True, kw_only=True):
-    """The book may trade."""
+    """The book is kept, in this currency."""
 
     currency: str
+
+
+class TradingApproved(Event, frozen=True, kw_only=True):
+    """The account's owner passed this check: the book takes orders once it is open."""
+
+    check_id: CheckId
 
 
 class CashCredited(Event, frozen=True, kw_only=True):
@@ -257,6 +265,7 @@ OrderEvent: TypeAlias = (
     | ReplaceRejected
     | DayEnded
     | TradingOpened
+    | TradingApproved
     | CashCredited
     | CashReserved
     | ReservationSpent

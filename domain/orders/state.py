@@ -19,7 +19,7 @@ from typing import assert_never
 import msgspec
 from immutables import Map
 
-from domain.kernel.ids import ExecutionId, OrderId, Symbol
+from domain.kernel.ids import CheckId, ExecutionId, OrderId, Symbol
 from domain.kernel.money import Money, Price, Quantity, notional_at_most
 from domain.orders import events as e
 from domain.orders.commands import Kind, Side, TimeInForce
@@ -89,9 +89,11 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     `cash` is everything the account has; free cash is `cash - reserved`. Closed orders leave `working`, their ids stay
     in `closed` so that an id is used once; executions stay known so that a repeat of the venue changes nothing.
+    `check_id` is the newest check that the account's owner passed: without one the book takes no order.
     """
 
     currency: str = ""
+    check_id: CheckId = CheckId("")
     cash: Money = Money(0)
     reserved: Money = Money(0)
     holdings: Map[Symbol, Quantity] = Map()
@@ -105,8 +107,13 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Trading was opened."""
+        """The account exists."""
         return bool(self.currency)
+
+    @property
+    def is_approved(self) -> bool:
+        """The account's owner passed a check."""
+        return bool(self.check_id)
 
     @property
     def free_cash(self) -> Money:
@@ -170,6 +177,7 @@ def evolve(book: Book, event: e.OrderEvent) -> Book:
 
 _AccountEvent = (
     e.TradingOpened
+    | e.TradingApproved
     | e.CashCredited
     | e.CashReserved
     | e.ReservationSpent
@@ -185,6 +193,8 @@ def _account_changed(book: Book, event: _AccountEvent) -> Book:
     match event:
         case e.TradingOpened():
             return replace(book, currency=event.currency)
+        case e.TradingApproved():
+            return replace(book, check_id=event.check_id)
         case e.CashCredited():
             return replace(book, cash=event.cash, deposits=book.deposits.set(event.deposit_id, event.amount))
         case e.CashReserved():

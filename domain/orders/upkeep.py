@@ -15,19 +15,26 @@ SAGA = "saga:"
 AGENT = "agent:"
 """Actors that watch the tape; one of them sees the close and may end the day."""
 
+BEFORE_OPENING = (c.OpenTrading, c.ApproveTrading, c.HaltTrading, c.ResumeTrading)
+"""What a book is told in any order: a check may be over, and its halt stand, before the account's opening is heard."""
+
 
 def keep(book: Book, command: Upkeep) -> OrderEvent:
     """The event that follows, or the refusal when the command is not a saga's or changes nothing."""
     allowed = (SAGA, AGENT) if isinstance(command, c.EndDay) else SAGA
     if not command.actor.startswith(allowed):
         return BookRefused(reference=reference(command), reason=Refusal.FORBIDDEN_ACTOR)
-    if not book.is_open and not isinstance(command, c.OpenTrading):
+    if not book.is_open and not isinstance(command, BEFORE_OPENING):
         return BookRefused(reference=reference(command), reason=Refusal.NOT_OPEN)
     match command:
         case c.OpenTrading():
             if book.is_open:
                 return BookRefused(reference=reference(command), reason=Refusal.ALREADY_OPEN)
             return e.TradingOpened(currency=command.currency)
+        case c.ApproveTrading():
+            if command.check_id == book.check_id:
+                return BookRefused(reference=command.check_id, reason=Refusal.ALREADY_APPROVED)
+            return e.TradingApproved(check_id=command.check_id)
         case c.CreditCash() | c.ReserveCash() | c.SpendReservation() | c.ReleaseReservation():
             return _transfer(book, command)
         case c.SetLimits():
@@ -97,6 +104,8 @@ def reference(command: Upkeep) -> str:
     match command:
         case c.OpenTrading():
             return command.currency
+        case c.ApproveTrading():
+            return command.check_id
         case c.CreditCash():
             return command.deposit_id
         case c.ReserveCash() | c.SpendReservation() | c.ReleaseReservation():

@@ -7,6 +7,9 @@ WRONG, ABSENT = 422, 404
 
 ORDER_REFUSALS: Refusals = {
     Refusal.NOT_OPEN: Refused("The account may not trade yet.", "Open the account and wait for its book to open."),
+    Refusal.KYC_PENDING: Refused(
+        "The account's owner has not passed a check yet.", "Request one with POST /v1/accounts/{id}/kyc/checks."
+    ),
     Refusal.HALTED: Refused("Trading of the account is halted.", "Ask the risk desk; cancelling is still possible."),
     Refusal.DUPLICATE_ORDER: Refused(
         "This order was placed before.", "Read it under its id, or use a new Idempotency-Key for a new order."

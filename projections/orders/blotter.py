@@ -151,6 +151,7 @@ def fold(row: BlotterRow | None, recorded: Recorded[OrderEvent]) -> BlotterRow |
             return _filled(row or _only_filled(event, recorded), event, recorded)
         case (
             e.TradingOpened()
+            | e.TradingApproved()
             | e.CashCredited()
             | e.CashReserved()
             | e.ReservationSpent()

@@ -11,10 +11,19 @@ from aiohttp.test_utils import TestServer
 from demo import report
 from demo.report import Ending
 from domain.accounts.commands import DepositCash, OpenAccount
-from domain.kernel.ids import DepositId, ExecutionId, Micros, OrderId, Symbol
+from domain.kernel.ids import CheckId, DepositId, ExecutionId, Micros, OrderId, Symbol
 from domain.kernel.market import Market, Phase
 from domain.kernel.money import SCALE, Money, Price, Quantity
-from domain.orders.commands import CreditCash, Kind, OpenTrading, PlaceOrder, RecordExecution, Side, TimeInForce
+from domain.orders.commands import (
+    ApproveTrading,
+    CreditCash,
+    Kind,
+    OpenTrading,
+    PlaceOrder,
+    RecordExecution,
+    Side,
+    TimeInForce,
+)
 from gateways import cursor
 from infra.avro.codec import Codec
 from tests.kit.tape import Tape
@@ -37,6 +46,7 @@ def ending(codec: Codec) -> Ending:
     tape.decide("accounts", ACCOUNT, OpenAccount(owner="x", currency="USD", **at))
     tape.decide("accounts", ACCOUNT, DepositCash(deposit_id=DepositId("d"), amount=Money(500_000), **at))
     tape.decide("orders", ACCOUNT, OpenTrading(currency="USD", **saga))
+    tape.decide("orders", ACCOUNT, ApproveTrading(check_id=CheckId("c"), **saga))
     tape.decide("orders", ACCOUNT, CreditCash(deposit_id=DepositId("d"), amount=Money(500_000), **saga))
     order = PlaceOrder(
         order_id=OrderId("o1"),

@@ -15,7 +15,7 @@ from domain.kernel.ids import Micros
 from domain.kernel.market import Phase
 from domain.kernel.money import parse_price
 from domain.market_data.marks import Board, MarkPrice
-from domain.orders.commands import CreditCash, OpenTrading
+from domain.orders.commands import CreditCash
 from gateways import docs, receipts, registry, server
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
@@ -31,6 +31,7 @@ from infra.fanout import Fanout
 from infra.postgres import Database
 from infra.tokens import Mint, Scope, Verifier
 from tests.kit.memory_bus import MemoryBus
+from tests.kit.orders import may_trade
 
 ROUTES: tuple[Route, ...] = (
     *orders_rest.ROUTES,
@@ -159,7 +160,8 @@ class Doors:
 
     def fund(self, account_id: str, cents: int = 10_000_000) -> None:
         """What sagas do after an account was opened and cash came in."""
-        self.bus.as_saga("orders", account_id, OpenTrading(currency="USD"))
+        for command in may_trade():
+            self.bus.as_saga("orders", account_id, command)
         self.bus.as_saga("orders", account_id, CreditCash(deposit_id=uuid.uuid4().hex, amount=cents))  # type: ignore[arg-type]  # plain values
 
     @contextlib.asynccontextmanager

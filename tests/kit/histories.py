@@ -63,7 +63,8 @@ def _play_one(tape: Tape, account_id: str, what: str, number: int, amount: int) 
 
 def _open(tape: Tape, account_id: str) -> None:
     tape.decide("accounts", account_id, a.OpenAccount(actor="sub:ann", owner="ann", currency="USD"))
-    tape.decide("orders", account_id, o.open_trading())
+    for command in o.may_trade():
+        tape.decide("orders", account_id, command)
     _deposit(tape, account_id, "first", 900_000)
 
 

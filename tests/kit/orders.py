@@ -4,7 +4,7 @@ The order is `walnut`: buy 100 AAPL at 100 dollars, good till cancelled, on a ma
 100,000 dollars and 500 MSFT where a story says so.
 """
 
-from domain.kernel.ids import DepositId, ExecutionId, Micros, OrderId, Symbol, WithdrawalId
+from domain.kernel.ids import CheckId, DepositId, ExecutionId, Micros, OrderId, Symbol, WithdrawalId
 from domain.kernel.market import Market, Phase
 from domain.kernel.money import Money, Price, Quantity, notional_at_most, parse_money, parse_price, parse_quantity
 from domain.orders import commands as c
@@ -94,6 +94,15 @@ def open_trading(currency: str = "USD", *, actor: str = SAGA) -> c.OpenTrading:
     return c.OpenTrading(at=NOW, actor=actor, currency=currency)
 
 
+def approve_trading(check_id: str = "check", *, actor: str = SAGA) -> c.ApproveTrading:
+    return c.ApproveTrading(at=NOW, actor=actor, check_id=CheckId(check_id))
+
+
+def may_trade() -> tuple[c.OpenTrading, c.ApproveTrading]:
+    """What sagas send to the book of an account that exists and whose owner passed a check: now it may trade."""
+    return open_trading(), approve_trading()
+
+
 def credit(amount: Number = 1000, *, deposit: str = "salary", actor: str = SAGA) -> c.CreditCash:
     return c.CreditCash(at=NOW, actor=actor, deposit_id=DepositId(deposit), amount=dollars(amount))
 
@@ -180,6 +189,10 @@ def record_expiry(order_id: str = WALNUT) -> c.RecordExpiry:
 
 def opened() -> e.TradingOpened:
     return e.TradingOpened(currency="USD")
+
+
+def approved(check_id: str = "check") -> e.TradingApproved:
+    return e.TradingApproved(check_id=CheckId(check_id))
 
 
 def credited(cash: Number = 100_000, *, deposit: str = "savings", amount: Number | None = None) -> e.CashCredited:

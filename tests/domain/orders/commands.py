@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from domain.kernel.ids import DepositId, ExecutionId, Micros, OrderId, Symbol, WithdrawalId
+from domain.kernel.ids import CheckId, DepositId, ExecutionId, Micros, OrderId, Symbol, WithdrawalId
 from domain.kernel.market import Market, Phase
 from domain.kernel.money import SCALE, Money, Price, Quantity
 from domain.orders import commands as c
@@ -123,6 +123,7 @@ deposits = st.sampled_from(["salary", "gift", "estate", "refund"]).map(DepositId
 withdrawals = st.sampled_from(["rent", "car"]).map(WithdrawalId)
 upkeep = st.one_of(
     _upkeep(c.OpenTrading, currency=st.just("USD")),
+    _upkeep(c.ApproveTrading, check_id=st.sampled_from(["check", "again"]).map(CheckId)),
     _upkeep(c.CreditCash, deposit_id=deposits, amount=amounts),
     _upkeep(c.ReserveCash, withdrawal_id=withdrawals, amount=amounts),
     _upkeep(c.SpendReservation, withdrawal_id=withdrawals),
@@ -140,6 +141,8 @@ def likely(draw: st.DrawFn, book: Book) -> OrderCommand:
     """What comes next in an honest history of this book."""
     if not book.is_open:
         return OPEN
+    if not book.is_approved:
+        return APPROVE
     if not book.deposits:
         return DEPOSIT
     working, closed = sorted(book.working), sorted(book.closed)
@@ -226,6 +229,7 @@ SOME_SHARES: SearchStrategy[Number] = st.sampled_from([100, 300, "0.015", "33.33
 SOME_LIMIT: SearchStrategy[Number | None] = st.sampled_from([100, 95, "99.99", "101.005", None])
 SOME_NEW_LIMIT: SearchStrategy[Number] = st.sampled_from([95, 100, 105, "99.995"])
 OPEN = c.OpenTrading(at=NOW, actor=SAGA, currency="USD")
+APPROVE = c.ApproveTrading(at=NOW, actor=SAGA, check_id=CheckId("check"))
 DEPOSIT = c.CreditCash(at=NOW, actor=SAGA, deposit_id=DepositId("opening"), amount=Money(10_000_000))
 STEPS_MAX = 40
 

@@ -11,6 +11,7 @@ from domain.orders.events import Refusal
 from tests.domain.orders.book import book
 from tests.kit.orders import (
     NOW,
+    approved,
     cancelled,
     credited,
     dollars,
@@ -58,6 +59,17 @@ def test_keeps_the_market_it_was_decided_on() -> None:
 
 def test_refuses_a_book_that_is_not_open() -> None:
     Story(orders).given().when(place()).then(refused(Refusal.NOT_OPEN))
+    Story(orders).given(approved()).when(place()).then(refused(Refusal.NOT_OPEN))
+
+
+def test_refuses_a_book_whose_owner_passed_no_check() -> None:
+    Story(orders).given(opened(), credited()).when(place()).then(refused(Refusal.KYC_PENDING))
+    Story(orders).given(opened(), credited(), halted()).when(place()).then(refused(Refusal.KYC_PENDING))
+
+
+def test_takes_orders_once_both_are_known_in_any_order() -> None:
+    Story(orders).given(opened(), approved(), credited()).when(place()).then(placed())
+    Story(orders).given(approved(), opened(), credited()).when(place()).then(placed())
 
 
 def test_refuses_a_halted_book() -> None:
@@ -129,7 +141,7 @@ def test_holds_a_market_order_against_the_limit_at_the_mark() -> None:
 
 def test_refuses_one_working_order_more_than_an_account_may_have() -> None:
     many = [placed(f"order-{n}", quantity=1) for n in range(WORKING_ORDERS_MAX - 1)]
-    rich = Story(orders, opened(), credited(200_000), *many)
+    rich = Story(orders, opened(), approved(), credited(200_000), *many)
     rich.given().when(place()).then(placed())
     rich.given(placed("last", quantity=1)).when(place()).then(refused(Refusal.LIMIT_WORKING_ORDERS))
 

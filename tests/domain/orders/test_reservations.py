@@ -9,20 +9,26 @@ from domain.orders.decide import orders
 from domain.orders.events import Refusal
 from tests.domain.orders.book import book
 from tests.kit.orders import (
+    approve_trading,
+    approved,
     book_refused,
     credit,
     credited,
     dollars,
     end_day,
     halt,
+    halted,
     open_trading,
     opened,
+    place,
     placed,
+    refused,
     release,
     released,
     reserve,
     reserved,
     resume,
+    resumed,
     set_limits,
     spend,
     spent,
@@ -33,6 +39,22 @@ from tests.kit.stories import Story
 def test_trading_opens_once() -> None:
     Story(orders).given().when(open_trading()).then(opened())
     book.given().when(open_trading()).then(book_refused(Refusal.ALREADY_OPEN, "USD"))
+
+
+def test_trading_is_approved_once_by_each_check_before_or_after_it_opens() -> None:
+    nobody = Story(orders)
+    nobody.given().when(approve_trading("first")).then(approved("first"))
+    nobody.given(opened()).when(approve_trading("first")).then(approved("first"))
+    once = nobody.given(opened(), approved("first"))
+    once.when(approve_trading("first")).then(book_refused(Refusal.ALREADY_APPROVED, "first"))
+    assert once.when(approve_trading("second")).then(approved("second")).is_approved
+
+
+def test_a_halt_that_comes_before_the_opening_holds_after_it() -> None:
+    early = Story(orders).given().when(halt("KYC")).then(halted("KYC"))
+    assert early.halts == {"KYC"}
+    Story(orders).given(approved(), halted("KYC"), opened()).when(place()).then(refused(Refusal.HALTED))
+    Story(orders).given(halted("KYC")).when(resume("KYC")).then(resumed("KYC"))
 
 
 def test_a_deposit_is_free_to_spend() -> None:
@@ -89,13 +111,14 @@ def test_a_withdrawal_ends_once(command: SagaCommand) -> None:
 
 UPKEEP = [
     (open_trading, "USD"),
+    (approve_trading, "check"),
+    (halt, "exposure"),
+    (resume, "exposure"),
     (credit, "salary"),
     (reserve, "rent"),
     (spend, "rent"),
     (release, "rent"),
     (set_limits, "limits"),
-    (halt, "exposure"),
-    (resume, "exposure"),
     (end_day, "2012-03-05"),
 ]
 
@@ -111,6 +134,6 @@ def test_agents_end_days_and_nothing_else(command: type, reference: str) -> None
     book.given().when(command(actor="agent:test")).then(book_refused(Refusal.FORBIDDEN_ACTOR, reference))
 
 
-@pytest.mark.parametrize(("command", "reference"), UPKEEP[1:], ids=lambda p: getattr(p, "__name__", ""))
+@pytest.mark.parametrize(("command", "reference"), UPKEEP[4:], ids=lambda p: getattr(p, "__name__", ""))
 def test_a_book_that_is_not_open_is_not_kept(command: type, reference: str) -> None:
     Story(orders).given().when(command(actor="saga:test")).then(book_refused(Refusal.NOT_OPEN, reference))

@@ -18,7 +18,7 @@ from infra.kafka.records import Arrived
 from infra.settings import Settings
 from streams.executions import interpret, venue
 from tests.kit.hosting import PATIENCE_S, Broker
-from tests.kit.orders import cancel, credit, open_trading, place, replace
+from tests.kit.orders import cancel, credit, may_trade, place, replace
 from tests.kit.tape import ACME, Tape
 from tests.simulators.kit import Program, ScriptedMarket, program
 
@@ -35,7 +35,7 @@ class Desk:
         self.account = account
         self.tape = Tape(broker.codec)
         self._written = 0
-        for command in (open_trading(), credit(EVERYTHING)):
+        for command in (*may_trade(), credit(EVERYTHING)):
             self.tape.decide("orders", account, command)
 
     async def do(self, *commands: Command) -> None:
