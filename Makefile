@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Chosen tests: make test TESTS=tests/domain
 TESTS ?=
+# Test workers, each with a broker and a database of its own; a file stays in one of them.
+WORKERS ?= 2
 # Another stack beside the first: make up NAME=second
 NAME ?= dev
 
@@ -39,7 +41,7 @@ check: setup ## format, lint, types, import rules, house rules
 	@$(BIN)/python -m pytest tests/tidy
 
 test: setup ## run the tests, with real servers
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 fix: setup ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .

@@ -13,6 +13,13 @@ from infra.avro.codec import Codec
 from infra.kafka.topics import TopicSpec, declare
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers share the run: a file stays in one of them, and so does everything that needs a whole stack."""
+    for item in items:
+        together = "stack" if item.get_closest_marker("stack") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def codec() -> Codec:
     """The codec of all messages of the system."""

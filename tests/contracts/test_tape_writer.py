@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from deploy.local.kafka import LocalKafka
-from infra.kafka.cluster import READ_COMMITTED, READ_UNCOMMITTED, Cluster
+from infra.kafka.cluster import READ_COMMITTED, READ_UNCOMMITTED, Cluster, NoAnswer
 from infra.kafka.guarded import GuardedWriter
 from infra.kafka.protocol2 import Protocol2Writer
 from infra.kafka.reader import BEGINNING, Reader
@@ -59,8 +59,14 @@ class KafkaTape:
         return records
 
     async def ends(self) -> tuple[int, int]:
-        stable = await self._cluster.end_of(self.topic, PARTITION, READ_COMMITTED)
-        return stable, await self._cluster.end_of(self.topic, PARTITION, READ_UNCOMMITTED)
+        """The last stable offset and the high watermark; a broker that came back leads a moment later."""
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    stable = await self._cluster.end_of(self.topic, PARTITION, READ_COMMITTED)
+                    return stable, await self._cluster.end_of(self.topic, PARTITION, READ_UNCOMMITTED)
+                except NoAnswer:
+                    await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for writer in self._writers:

@@ -87,7 +87,7 @@ def truncate(records: Log, at: int) -> Log:
         (truncate, Change.TRUNCATED),
     ],
 )
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", list(range(12)))
 def test_each_tampering_is_found_and_its_record_named(do: Callable[[Log, int], Log], change: Change, seed: int) -> None:
     original = log(200 + seed)
     at = random.Random(seed).choice([0, 1, 255 % len(original), *range(len(original) - 1)])

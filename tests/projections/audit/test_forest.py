@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -109,9 +109,9 @@ def test_a_crash_before_the_checkpoint_loses_nothing(tmp_path: Path, tape: Tape)
     assert signed.trees == expected(tape)
 
 
-def crashes() -> Iterator[int]:
+def crashes() -> Sequence[int]:
     """After how many files the disk stops taking any, until past the end of what one checkpoint writes."""
-    return iter(range(12))
+    return range(12)
 
 
 @pytest.mark.parametrize("writes", crashes())
