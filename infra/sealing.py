@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,6 +35,14 @@ PLAIN_BYTES_MAX = 512 * 1024
 """Longest plaintext: it travels in a record, and records of command topics have a megabyte."""
 WRAPPED: Final = "wrapped"
 ERASED: Final = "erased"
+
+
+class Status(StrEnum):
+    """Whether the personal data of a subject can be read."""
+
+    NONE = "none"
+    SEALED = "sealed"
+    ERASED = "erased"
 
 
 class Erased(Exception):
@@ -93,10 +102,12 @@ class Vault:
         """Destroy the subject's key for ever; whether this call did. Also a subject without a key gets none later."""
         return await asyncio.to_thread(self._erase, tenant, subject)
 
-    async def is_erased(self, tenant: str, subject: str) -> bool:
-        """Whether the subject's key was destroyed."""
+    async def status(self, tenant: str, subject: str) -> Status:
+        """What there is of the subject's key."""
         found = await asyncio.to_thread(self._read, tenant, subject)
-        return found is not None and found.state == ERASED
+        if found is None:
+            return Status.NONE
+        return Status.ERASED if found.state == ERASED else Status.SEALED
 
     async def _data_key(self, tenant: str, subject: str) -> bytes | None:
         """The key in the clear; none if the subject never had one."""

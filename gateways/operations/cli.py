@@ -1,4 +1,4 @@
-"""`tapeline status | doctor | token | tape … | dead …`: for the people who run it.
+"""`tapeline status | doctor | token | tape … | dead … | privacy …`: for the people who run it.
 
 Everything takes `--json`; what is asked of Kafka is asked by `tape.py`, `dead.py` and `status.py`.
 """
@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from gateways.operations import dead as letters
+from gateways.operations import privacy, tape
 from gateways.operations import status as state
-from gateways.operations import tape
 from gateways.views import time_text
 from infra.avro.codec import Codec
 from infra.kafka.reader import Reader, ReadFailed
@@ -51,6 +51,7 @@ def attach(app: typer.Typer, system: System) -> None:
     app.command("token")(token)
     app.add_typer(_tape(system), name="tape")
     app.add_typer(_dead(system), name="dead")
+    app.add_typer(privacy.app, name="privacy")
 
 
 def token(  # noqa: PLR0913  one option each

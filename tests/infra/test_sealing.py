@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from infra import files, sealing
 from infra.kms.local import LocalKeys
 from infra.kms.port import KeyRefused
-from infra.sealing import PLAIN_BYTES_MAX, Erased, Unsealable, Vault
+from infra.sealing import PLAIN_BYTES_MAX, Erased, Status, Unsealable, Vault
 from infra.settings import Settings
 from tests.tidy.sources import ROOT
 
@@ -35,6 +35,7 @@ def subject_files(state_dir: Path) -> list[Path]:
 async def test_opens_what_it_sealed_also_in_another_process(vault: Vault, tmp_path: Path) -> None:
     sealed = await vault.seal("acme", "ann", NAME, FIELD)
     assert NAME not in sealed
+    assert await vault.status("acme", "ann") is Status.SEALED
     assert await sealing.vault(Settings(state_dir=tmp_path)).unseal("acme", "ann", sealed, FIELD) == NAME
 
 
@@ -98,10 +99,10 @@ async def test_an_erased_subject_can_neither_be_read_nor_sealed(vault: Vault, tm
 
 
 async def test_erases_once_and_also_who_was_never_known(vault: Vault) -> None:
-    assert not await vault.is_erased("acme", "ann")
+    assert await vault.status("acme", "ann") is Status.NONE
     assert await vault.erase("acme", "ann")
     assert not await vault.erase("acme", "ann")
-    assert await vault.is_erased("acme", "ann")
+    assert await vault.status("acme", "ann") is Status.ERASED
     with pytest.raises(Erased):
         await vault.seal("acme", "ann", NAME, FIELD)
 
@@ -220,7 +221,7 @@ async def test_a_process_killed_while_it_erases_has_erased_or_can_erase_again(tm
     sealed = await vault.seal("acme", "ann", NAME, FIELD)
     killed("erase", step, tmp_path)
     if step == "after":
-        assert await vault.is_erased("acme", "ann")
+        assert await vault.status("acme", "ann") is Status.ERASED
     else:
         assert await vault.unseal("acme", "ann", sealed, FIELD) == NAME
         assert await vault.erase("acme", "ann")
