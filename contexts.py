@@ -20,6 +20,10 @@ from domain.executions.messages import VenueMessage
 from domain.kernel.decider import Decider
 from domain.kernel.messages import OwnershipTaken
 from domain.market_data.marks import Mark, Quote
+from domain.onboarding.commands import OnboardingCommand
+from domain.onboarding.decide import onboarding
+from domain.onboarding.events import OnboardingEvent
+from domain.onboarding.reports import KycNotice, KycReport
 from domain.orders.commands import OrderCommand
 from domain.orders.decide import orders
 from domain.orders.events import OrderEvent
@@ -54,6 +58,7 @@ from streams.effects import Effect
 from streams.executions.interpret import interpret
 from streams.executions.venue import venue
 from streams.market_data.feed import feed
+from streams.onboarding.trading import trading
 from streams.orders import day_end
 from streams.partition import Deciding
 from streams.risk import exposure
@@ -117,6 +122,15 @@ CONTEXTS = (
         projections=(account_list, ledger),
         routes=accounts_rest.ROUTES,
         cli=accounts_cli.attach,
+    ),
+    Context(
+        name="onboarding",
+        key="account_id",
+        decider=onboarding,
+        commands=get_args(OnboardingCommand),
+        events=get_args(OnboardingEvent),
+        feeds=(Feed("notices", KycNotice, days=90), Feed("reports", KycReport)),
+        sagas=(trading,),
     ),
     # Commerce
     Context(

@@ -12,13 +12,19 @@ from domain.accounts.decide import accounts
 from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros, derived, event_id
 from domain.kernel.messages import GENESIS, Command, Event, Issued, Observed, OwnershipTaken, Recorded
+from domain.onboarding.decide import onboarding
 from domain.orders.decide import orders
 from domain.risk.decide import risk
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived
 from infra.kafka.sender import murmur2_partition
 
-DECIDERS: dict[str, Decider[Any, Any, Any]] = {"orders": orders, "accounts": accounts, "risk": risk}
+DECIDERS: dict[str, Decider[Any, Any, Any]] = {
+    "orders": orders,
+    "accounts": accounts,
+    "risk": risk,
+    "onboarding": onboarding,
+}
 ACME = "acme"
 OFFSETS_PER_RECORD = 2  # The record and the marker of its transaction.
 
