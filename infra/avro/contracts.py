@@ -102,7 +102,10 @@ def drift(messages: Iterable[type], root: Path = SCHEMAS) -> Iterator[str]:
 
 
 def publish(subjects: dict[type, tuple[str, ...]], root: Path = SCHEMAS) -> list[LockedSchema]:
-    """Give every new or changed contract its id; returns the entries that were added. Old ids stay as they are."""
+    """Give every new or changed contract its id; returns the entries that are new or stand in a topic more.
+
+    Old ids and their texts stay as they are.
+    """
     contracts = sources(root)
     entries = locked(root)
     added: list[LockedSchema] = []
@@ -111,14 +114,19 @@ def publish(subjects: dict[type, tuple[str, ...]], root: Path = SCHEMAS) -> list
         name = name_of(message)
         schema = joined(message, contracts)
         known = [entry for entry in entries if entry.name == name]
+        used = tuple(f"{topic}-{name}" for topic in topics)
         if known and known[-1].sha256 == _sha256(schema):
+            if used != known[-1].subjects:
+                wider = msgspec.structs.replace(known[-1], subjects=used)
+                entries[entries.index(known[-1])] = wider
+                added.append(wider)
             continue
         entry = LockedSchema(
             id=len(entries) + 1,
             name=name,
             version=len(known) + 1,
             sha256=_sha256(schema),
-            subjects=tuple(f"{topic}-{name}" for topic in topics),
+            subjects=used,
         )
         (root / PUBLISHED_NAME / f"{entry.id}.avsc").write_text(_text(schema))
         entries.append(entry)

@@ -1,27 +1,33 @@
 """schemas/ids.lock -> a Confluent-compatible schema registry, by its HTTP: every text under the id it has here.
 
-The registry is put into import mode meanwhile, where its kind honours the id of a request. One that numbers by itself
-(Apicurio) gives the same ids when it begins empty, since ids here are dense and are sent in their order. Whatever it
-does, the id of every answer is compared, and another one ends the publication: a reader that finds a wrong schema
-behind an id reads garbage.
+The registry is put into import mode meanwhile, in which the id of a request is honoured; an Apicurio is given its own
+archive instead. Whatever a registry says of itself, everything is read back and compared at the end: a reader that
+finds a wrong schema behind an id reads garbage.
 """
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import aiohttp
 import msgspec
 
-from infra.avro import contracts
+from infra.avro import apicurio, contracts
 from infra.avro.contracts import LockedSchema
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
-ANSWER_SECONDS_MAX = 30.0
-"""Longest answer of a registry: its first one, on a cold start, takes two seconds."""
-SUBJECT_UNKNOWN, VERSION_UNKNOWN = 40_401, 40_402
+ANSWER_SECONDS_MAX = 60.0
+"""Longest answer of a registry: the import of some hundred schemas takes seconds on a cold one."""
+ABSENT = {40_401, 40_402}
+"""How registries say that there is no such subject, and no such version of it."""
+FAILED_FROM = 300
 IMPORT = "IMPORT"
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
+NAMED = ("record", "enum", "fixed")
+
+Missing: TypeAlias = list[tuple[LockedSchema, str, int]]
 
 
 class PublishRefused(Exception):
@@ -36,36 +42,40 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     newest_id: int
 
 
-async def publish(url: str) -> Published:
+async def publish(url: str, root: Path = contracts.SCHEMAS) -> Published:
     """Send what is missing, in the order of ids; a repeat sends nothing. Raises PublishRefused."""
     async with _Registry(url.rstrip("/")) as registry:
-        missing, known = await _compared(registry)
+        missing, known = await _compared(registry, root)
         if missing:
-            mode = str((await registry.ask("GET", "/mode"))["mode"])
-            await registry.ask("PUT", "/mode", {"mode": IMPORT})
-            try:
-                for entry, subject, version in missing:
-                    await _send(registry, entry, subject, version)
-            finally:
-                await registry.ask("PUT", "/mode", {"mode": mode})
+            if apicurio.CCOMPAT in url:
+                await registry.send_archive(apicurio.archive(missing, root))
+            else:
+                await _send_in_import_mode(registry, missing, root)
+            left, _ = await _compared(registry, root)
+            if left:
+                raise PublishRefused(
+                    f"{left[0][1]} version {left[0][2]}: the registry did not keep it. Look at its log, or publish "
+                    f"into an empty one"
+                )
         await registry.ask("PUT", "/config", {"compatibility": COMPATIBILITY})
-        newest = max((entry.id for entry in contracts.locked()), default=0)
+        newest = max((entry.id for entry in contracts.locked(root)), default=0)
         return Published(published=len(missing), known=known, newest_id=newest)
 
 
-async def _compared(registry: "_Registry") -> tuple[list[tuple[LockedSchema, str, int]], int]:
+async def _compared(registry: "_Registry", root: Path) -> tuple[Missing, int]:
     """What the registry has not got, by id, and how much it has; nothing is sent before all of it is looked at."""
-    missing: list[tuple[LockedSchema, str, int]] = []
+    missing: Missing = []
     counts: dict[str, int] = {}
     known = 0
-    for entry in contracts.locked():
+    for entry in contracts.locked(root):
+        text = meaning(contracts.published(entry, root))
         for subject in entry.subjects:
             version = counts[subject] = counts.get(subject, 0) + 1
             found = await registry.ask("GET", f"/subjects/{subject}/versions/{version}", absent=True)
             if found is None:
                 missing.append((entry, subject, version))
                 continue
-            if found["id"] != entry.id or json.loads(found["schema"]) != contracts.published(entry):
+            if found["id"] != entry.id or meaning(json.loads(found["schema"])) != text:
                 raise PublishRefused(
                     f"{subject} version {version}: the registry has another schema or id ({found['id']}, here "
                     f"{entry.id}). Publish into an empty registry, or delete the subject there for good first"
@@ -74,19 +84,50 @@ async def _compared(registry: "_Registry") -> tuple[list[tuple[LockedSchema, str
     return missing, known
 
 
-async def _send(registry: "_Registry", entry: LockedSchema, subject: str, version: int) -> None:
-    body = {
-        "schemaType": "AVRO",
-        "schema": json.dumps(contracts.published(entry)),
-        "id": entry.id,
-        "version": version,
-    }
-    answer = await registry.ask("POST", f"/subjects/{subject}/versions", body)
-    if answer["id"] != entry.id:
-        raise PublishRefused(
-            f"{subject} version {version}: the registry gave id {answer['id']}, here it is {entry.id}. It numbers by "
-            f"itself: publish into an empty one, and delete this subject there for good"
-        )
+def meaning(schema: Any, namespace: str = "") -> Any:
+    """The schema with every name in full: registries may leave out a namespace that the type around it has."""
+    if isinstance(schema, list):
+        return [meaning(part, namespace) for part in schema]
+    if isinstance(schema, str):
+        return schema
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: value for key, value in schema.items() if key != "namespace"}
+    if schema.get("type") in NAMED:
+        namespace = schema.get("namespace", namespace)
+        result["name"] = schema["name"] if "." in schema["name"] else f"{namespace}.{schema['name']}"
+    if "fields" in schema:
+        result["fields"] = [{**field, "type": _full(field["type"], namespace)} for field in schema["fields"]]
+    for part in ("items", "values"):
+        if part in schema:
+            result[part] = _full(schema[part], namespace)
+    return result
+
+
+def _full(kind: Any, namespace: str) -> Any:
+    """A type where it is used; a bare name that begins with a capital is one of the namespace around it."""
+    if isinstance(kind, list):
+        return [_full(part, namespace) for part in kind]
+    if isinstance(kind, str):
+        return f"{namespace}.{kind}" if kind[:1].isupper() else kind
+    return meaning(kind, namespace)
+
+
+async def _send_in_import_mode(registry: "_Registry", missing: Missing, root: Path) -> None:
+    mode = str((await registry.ask("GET", "/mode"))["mode"])
+    await registry.ask("PUT", "/mode", {"mode": IMPORT})
+    try:
+        for entry, subject, version in missing:
+            body = {"schemaType": "AVRO", "schema": json.dumps(contracts.published(entry, root))}
+            numbered = {**body, "id": entry.id, "version": version}
+            answer = await registry.ask("POST", f"/subjects/{subject}/versions", numbered)
+            if answer["id"] != entry.id:
+                raise PublishRefused(
+                    f"{subject} version {version}: the registry gave id {answer['id']}, here it is {entry.id}: it "
+                    f"numbers by itself, and records would be read with the wrong schema. Delete this subject there"
+                )
+    finally:
+        await registry.ask("PUT", "/mode", {"mode": mode})
 
 
 class _Registry:
@@ -97,10 +138,7 @@ class _Registry:
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX),
-            headers={"Accept": CONTENT_TYPE, "Content-Type": CONTENT_TYPE},
-        )
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX))
         return self
 
     async def __aexit__(
@@ -110,21 +148,31 @@ class _Registry:
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, absent: bool = False) -> Any:
         """The answer as JSON; None for what is not there, when that may be."""
-        data = None if body is None else json.dumps(body)
+        data = b"" if body is None else json.dumps(body).encode()
+        headers = {"Accept": CONTENT_TYPE, "Content-Type": CONTENT_TYPE}
+        return await self._sent(method, self._url + path, data, headers, absent=absent)
+
+    async def send_archive(self, archive: bytes) -> None:
+        """Give an Apicurio its archive."""
+        base = self._url.partition(apicurio.CCOMPAT)[0]
+        await self._sent("POST", base + apicurio.IMPORT, archive, apicurio.HEADERS)
+
+    async def _sent(
+        self, method: str, url: str, data: bytes, headers: Mapping[str, str], *, absent: bool = False
+    ) -> Any:
         try:
-            async with self._session.request(method, self._url + path, data=data) as response:
+            async with self._session.request(method, url, data=data or None, headers=headers) as response:
                 text = await response.text()
                 said = json.loads(text) if text else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise PublishRefused(
-                f"{method} {path}: no registry answers at {self._url}: {error!r}. Check the URL (Apicurio's ends in "
-                f"/apis/ccompat/v7)"
+                f"{method} {url}: no registry answers: {error!r}. Check the URL (Apicurio's ends in /apis/ccompat/v7)"
             ) from error
-        if absent and response.status == 404 and said.get("error_code") in (SUBJECT_UNKNOWN, VERSION_UNKNOWN):  # noqa: PLR2004
+        if absent and isinstance(said, dict) and said.get("error_code") in ABSENT:
             return None
-        if response.status >= 300:  # noqa: PLR2004  not done
+        if response.status >= FAILED_FROM:
             raise PublishRefused(
-                f"{method} {path}: the registry answers {response.status}: {text[:300]}. It must be reachable, "
+                f"{method} {url}: the registry answers {response.status}: {text[:300]}. It must be reachable, "
                 f"writable and allow its mode to change"
             )
         return said
