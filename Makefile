@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Another stack beside the first: make up NAME=second
 NAME ?= dev
 
-.PHONY: help setup demo up down status reset check test fix lock clean
+.PHONY: help setup demo up down status reset check test bench fix lock clean
 
 help: ## list the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ check: setup ## format, lint, types, import rules, house rules
 
 test: setup ## run the tests, with real servers
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+bench: setup ## measure beside peers; brief: make bench ROUNDS=1 SECONDS=5 FIGURES=replay
+	@$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(FIGURES),--only $(FIGURES))
 
 fix: setup ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .
