@@ -203,6 +203,8 @@ def changed(value: Any) -> Any:
         return msgspec.structs.replace(value, **{name: changed(getattr(value, name))})
     if isinstance(value, str) and type(value) is not str:
         return next(member for member in type(value) if member != value)  # type: ignore[attr-defined]  # an enum
+    if isinstance(value, tuple):
+        return value + value
     return value + ("x" if isinstance(value, str) else 1)
 
 
