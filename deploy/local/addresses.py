@@ -62,6 +62,7 @@ class Addresses:
             "TAPELINE_MARKET_URL": self.market_url,
             "TAPELINE_VENUE_URL": self.venue_url,
             "TAPELINE_STATE_DIR": self.state_dir,
+            "TAPELINE_PROBES": ",".join(f"{name}=127.0.0.1:{port}" for name, port in self.metrics.items()),
         }
 
     def write(self) -> None:

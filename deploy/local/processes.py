@@ -9,7 +9,7 @@ from deploy.local import process
 from deploy.local.addresses import Addresses
 
 OURS = ("deciders", "sagas", "agents", "effects", "projector", "audit", "gateway")
-"""Names that `main.py run` knows; each answers /readyz on the metrics port it is given, the gateway on its own."""
+"""Names that `main.py run` knows; each answers /metrics and /readyz on the port it is given."""
 
 
 class Row(NamedTuple):
@@ -45,10 +45,9 @@ def prepare() -> tuple[str, ...]:
 
 def _ours(name: str, addresses: Addresses) -> Row:
     argv = (sys.executable, "main.py", "run", name)
-    if name == "gateway":
-        return Row(name, argv, process.answers(addresses.gateway_port))
     port = addresses.metrics[name]
-    return Row(name, argv, process.answers(port), {"TAPELINE_METRICS_PORT": str(port)})
+    door = addresses.gateway_port if name == "gateway" else port
+    return Row(name, argv, process.answers(door), {"TAPELINE_METRICS_PORT": str(port)})
 
 
 def _market(addresses: Addresses, days: int) -> Row:
