@@ -1,7 +1,7 @@
-"""Schemas -> the archive that Apicurio Registry imports, ids and all.
+"""Schemas -> an Apicurio Registry by its own API: first the archive of texts, ids and all, then what stands where.
 
-Apicurio takes `IMPORT` as a mode but numbers by itself, and has two texts that differ in their docs alone for one. Its
-own archive (one file per content, artifact and version) names every id, so that nothing is left to it.
+Apicurio takes `IMPORT` as a mode but numbers by itself, and has two texts that differ in their docs alone for one. What
+it imports keeps its id, and a version whose text is byte for byte an imported one gets that id.
 """
 
 import hashlib
@@ -18,72 +18,42 @@ from infra.avro.contracts import LockedSchema
 CCOMPAT = "/apis/ccompat/"
 """What stands in the URL of an Apicurio's Confluent-compatible half, and in no other."""
 IMPORT = "/apis/registry/v3/admin/import?requireEmptyRegistry=false"
-HEADERS = {
+IMPORT_HEADERS = {
     "Content-Type": "application/zip",
     "X-Registry-Preserve-GlobalId": "true",
     "X-Registry-Preserve-ContentId": "true",
 }
-SUBJECTS_MAX = 1_000
-"""Topics that one text stands in: its versions' global ids are its id times this, and then counted."""
+VERSIONS = "/apis/registry/v3/groups/default/artifacts?ifExists=CREATE_VERSION"
+VERSIONS_HEADERS = {"Content-Type": "application/json"}
 _MANIFEST = {"systemName": "Tapeline", "systemVersion": "3.0.0", "exportVersion": "3.0", "exportedOn": 0}
 """The version is Apicurio's: by it the importer knows which fields to expect."""
-_NOBODY = {"owner": "", "createdOn": 0, "modifiedBy": "", "modifiedOn": 0}
 
 Json = dict[str, Any]
 
 
-def archive(missing: Iterable[tuple[LockedSchema, str, int]], root: Path) -> bytes:
-    """These versions of these subjects, and the texts behind them."""
+def archive(entries: Iterable[LockedSchema], root: Path) -> bytes:
+    """These texts, each under its id."""
     out = io.BytesIO()
-    versions: dict[str, list[int]] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archived:
-        _write(archived, "tapeline.Manifest.json", _MANIFEST)
-        texts: set[int] = set()
-        for entry, subject, version in missing:
-            if entry.id not in texts:
-                texts.add(entry.id)
-                _write_text(archived, entry, root)
-            if subject not in versions:
-                named = {"groupId": None, "artifactId": subject, "artifactType": "AVRO", **_NOBODY}
-                _write(archived, f"groups/default/artifacts/{subject}/MetaData.Artifact.json", named)
-            versions.setdefault(subject, []).append(version)
-            _write(archived, _place(subject, version), _version(entry, subject, version))
-        for subject, numbers in versions.items():
-            _write(
-                archived, f"groups/default/artifacts/{subject}/branches/latest.Branch.json", _latest(subject, numbers)
-            )
+        archived.writestr("tapeline.Manifest.json", json.dumps(_MANIFEST))
+        for entry in entries:
+            text = _text(entry, root)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            told = {"contentId": entry.id, "contentHash": digest, "canonicalHash": digest, "artifactType": "AVRO"}
+            archived.writestr(f"content/{digest}.Content.json", json.dumps({**told, "contentType": "application/json"}))
+            archived.writestr(f"content/{digest}.Content.data", text)
     return out.getvalue()
 
 
-def _write_text(archived: zipfile.ZipFile, entry: LockedSchema, root: Path) -> None:
-    text = json.dumps(contracts.published(entry, root))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    told = {"contentId": entry.id, "contentHash": digest, "canonicalHash": digest, "artifactType": "AVRO"}
-    _write(archived, f"content/{digest}.Content.json", {**told, "contentType": "application/json"})
-    archived.writestr(f"content/{digest}.Content.data", text)
-
-
-def _version(entry: LockedSchema, subject: str, version: int) -> Json:
+def version(entry: LockedSchema, subject: str, number: int, root: Path) -> Json:
+    """The request for a version of a subject with this text."""
+    content = {"content": _text(entry, root), "contentType": "application/json"}
     return {
-        "globalId": entry.id * SUBJECTS_MAX + entry.subjects.index(subject),
-        "groupId": None,
         "artifactId": subject,
-        "version": str(version),
-        "versionOrder": version,
-        "state": "ENABLED",
-        "contentId": entry.id,
-        **_NOBODY,
+        "artifactType": "AVRO",
+        "firstVersion": {"version": str(number), "content": content},
     }
 
 
-def _latest(subject: str, versions: list[int]) -> Json:
-    named = {"groupId": None, "artifactId": subject, "branchId": "latest", "systemDefined": True, **_NOBODY}
-    return {**named, "versions": [str(version) for version in range(1, max(versions) + 1)]}
-
-
-def _place(subject: str, version: int) -> str:
-    return f"groups/default/artifacts/{subject}/versions/{version}.ArtifactVersion.json"
-
-
-def _write(archived: zipfile.ZipFile, name: str, told: Json) -> None:
-    archived.writestr(name, json.dumps(told))
+def _text(entry: LockedSchema, root: Path) -> str:
+    return json.dumps(contracts.published(entry, root))

@@ -1,8 +1,8 @@
 """schemas/ids.lock -> a Confluent-compatible schema registry, by its HTTP: every text under the id it has here.
 
-The registry is put into import mode meanwhile, in which the id of a request is honoured; an Apicurio is given its own
-archive instead. Whatever a registry says of itself, everything is read back and compared at the end: a reader that
-finds a wrong schema behind an id reads garbage.
+The registry is put into import mode meanwhile, in which the id of a request is honoured; an Apicurio is spoken to in
+its own words instead. Whatever a registry says of itself, everything is read back and compared at the end: a reader
+that finds a wrong schema behind an id reads garbage.
 """
 
 import json
@@ -48,7 +48,7 @@ async def publish(url: str, root: Path = contracts.SCHEMAS) -> Published:
         missing, known = await _compared(registry, root)
         if missing:
             if apicurio.CCOMPAT in url:
-                await registry.send_archive(apicurio.archive(missing, root))
+                await _send_to_apicurio(registry, missing, root)
             else:
                 await _send_in_import_mode(registry, missing, root)
             left, _ = await _compared(registry, root)
@@ -113,6 +113,14 @@ def _full(kind: Any, namespace: str) -> Any:
     return meaning(kind, namespace)
 
 
+async def _send_to_apicurio(registry: "_Registry", missing: Missing, root: Path) -> None:
+    texts = {entry.id: entry for entry, _, _ in missing}
+    await registry.send(apicurio.IMPORT, apicurio.archive(texts.values(), root), apicurio.IMPORT_HEADERS)
+    for entry, subject, number in missing:
+        request = json.dumps(apicurio.version(entry, subject, number, root)).encode()
+        await registry.send(apicurio.VERSIONS, request, apicurio.VERSIONS_HEADERS)
+
+
 async def _send_in_import_mode(registry: "_Registry", missing: Missing, root: Path) -> None:
     mode = str((await registry.ask("GET", "/mode"))["mode"])
     await registry.ask("PUT", "/mode", {"mode": IMPORT})
@@ -152,10 +160,9 @@ class _Registry:
         headers = {"Accept": CONTENT_TYPE, "Content-Type": CONTENT_TYPE}
         return await self._sent(method, self._url + path, data, headers, absent=absent)
 
-    async def send_archive(self, archive: bytes) -> None:
-        """Give an Apicurio its archive."""
-        base = self._url.partition(apicurio.CCOMPAT)[0]
-        await self._sent("POST", base + apicurio.IMPORT, archive, apicurio.HEADERS)
+    async def send(self, path: str, data: bytes, headers: Mapping[str, str]) -> Any:
+        """Send something to an Apicurio's own half."""
+        return await self._sent("POST", self._url.partition(apicurio.CCOMPAT)[0] + path, data, headers)
 
     async def _sent(
         self, method: str, url: str, data: bytes, headers: Mapping[str, str], *, absent: bool = False
