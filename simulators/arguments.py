@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -20,3 +21,15 @@ def probability(text: str) -> float:
     if not 0 <= float(text) <= 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1: {text}")
     return float(text)
+
+
+def secret(text: str) -> str:
+    """A secret as it stands, or the text of the file after an @, so that no process list shows it."""
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text().strip()
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{error.strerror}: {text[1:]}") from error
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
