@@ -27,6 +27,9 @@ from domain.onboarding.reports import KycNotice, KycReport
 from domain.orders.commands import OrderCommand
 from domain.orders.decide import orders
 from domain.orders.events import OrderEvent
+from domain.partners.commands import PartnerCommand
+from domain.partners.decide import partners
+from domain.partners.events import PartnerEvent
 from domain.risk.commands import RiskCommand
 from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
@@ -140,6 +143,13 @@ CONTEXTS = (
         commands=get_args(BillingCommand),
         events=get_args(BillingEvent),
         feeds=(Feed("price_lists", PriceList, is_whole=True),),
+    ),
+    Context(
+        name="partners",
+        key="subscription_id",
+        decider=partners,
+        commands=get_args(PartnerCommand),
+        events=get_args(PartnerEvent),
     ),
     # Oversight
     Context(

@@ -14,6 +14,7 @@ from domain.kernel.ids import Micros, derived, event_id
 from domain.kernel.messages import GENESIS, Command, Event, Issued, Observed, OwnershipTaken, Recorded
 from domain.onboarding.decide import onboarding
 from domain.orders.decide import orders
+from domain.partners.decide import partners
 from domain.risk.decide import risk
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived
@@ -24,6 +25,7 @@ DECIDERS: dict[str, Decider[Any, Any, Any]] = {
     "accounts": accounts,
     "risk": risk,
     "onboarding": onboarding,
+    "partners": partners,
 }
 ACME = "acme"
 OFFSETS_PER_RECORD = 2  # The record and the marker of its transaction.
