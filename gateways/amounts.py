@@ -7,7 +7,7 @@ from pydantic import PlainValidator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from domain.kernel.money import Money, Price, Quantity, parse_money, parse_price, parse_quantity
+from domain.kernel.money import BasisPoints, Money, Price, Quantity, parse_money, parse_price, parse_quantity
 
 DIGITS_MAX = 18
 """Digits before the point: more than any amount that can be held."""
@@ -46,6 +46,15 @@ def _money_or_zero(value: object) -> Money:
     return parse_money(text)
 
 
+def _price_or_zero(value: object) -> Price:
+    text = _exactly(value, places=8)
+    return parse_price(text) if text.strip("0.") else Price(0)
+
+
+def _basis_points(value: object) -> BasisPoints:
+    return BasisPoints(_price_or_zero(value))
+
+
 def _schema(places: int, example: str, what: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
@@ -64,4 +73,12 @@ QuantityText: TypeAlias = Annotated[
 MoneyText: TypeAlias = Annotated[Money, PlainValidator(_money), _schema(2, "2500.00", "Cash, as decimal text.")]
 LimitText: TypeAlias = Annotated[
     Money, PlainValidator(_money_or_zero), _schema(2, "100000.00", "A limit in cash, as decimal text; zero is allowed.")
+]
+RateText: TypeAlias = Annotated[
+    Price,
+    PlainValidator(_price_or_zero),
+    _schema(8, "0.005", "A price of one share, as decimal text; zero is allowed."),
+]
+BasisPointsText: TypeAlias = Annotated[
+    BasisPoints, PlainValidator(_basis_points), _schema(8, "2.5", "Basis points, as decimal text; zero is allowed.")
 ]

@@ -7,7 +7,7 @@ from gateways.problems import not_found
 from gateways.routes import Call, Route, position_of, reply
 from gateways.views import Json, event_shown, shown
 from infra.bus import RETRY_AFTER_S
-from infra.tokens import Scope
+from infra.tokens import EVERY_ACCOUNT, Scope
 
 
 class ReceiptView(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,8 @@ async def read_receipt(call: Call, _: None) -> web.Response:
         pending = shown(ReceiptView(command_id=command_id, status="PENDING"))
         return reply(202, pending, {"Retry-After": str(RETRY_AFTER_S)})
     recorded = answer.recorded
-    if recorded.tenant != call.caller.tenant or recorded.stream_id != call.account_id:
+    # What concerns no account by itself is asked for under all of them, which only a token for all of them may do.
+    if recorded.tenant != call.caller.tenant or call.account_id not in (recorded.stream_id, EVERY_ACCOUNT):
         raise not_found()
     decided: Json = {"command_id": command_id, "status": "DECIDED", "event": event_shown(recorded)}
     return reply(200, decided, position_of(answer))

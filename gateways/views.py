@@ -15,7 +15,7 @@ import msgspec
 
 from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
-from domain.kernel.money import Money, Price, Quantity, money_text, price_text, quantity_text
+from domain.kernel.money import BasisPoints, Money, Price, Quantity, money_text, price_text, quantity_text
 
 Json: TypeAlias = Any
 Shown: TypeAlias = dict[str, Json]
@@ -74,7 +74,13 @@ def schema_of(kind: Any) -> Shown:
     return {}
 
 
-_TEXTS: dict[Any, _Convert] = {Price: price_text, Quantity: quantity_text, Money: money_text, Micros: time_text}
+_TEXTS: dict[Any, _Convert] = {
+    Price: price_text,
+    Quantity: quantity_text,
+    BasisPoints: quantity_text,
+    Money: money_text,
+    Micros: time_text,
+}
 _PLAIN: dict[Any, str] = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
 
 

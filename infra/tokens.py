@@ -38,6 +38,7 @@ class Scope(StrEnum):
     RISK = "risk"
     AUDIT = "audit"
     OPERATE = "operate"
+    BILLING = "billing"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,9 +113,9 @@ async def by_command(db: Database, command_id: str) -> list[JournalRow]:
 
 journal = ReadModel(
     name="journal",
-    version=1,
+    version=2,
     ddl=DDL,
-    events=("orders.events", "accounts.events", "risk.events"),
+    events=("orders.events", "accounts.events", "risk.events", "billing.events"),
     tables=(Appended(name="journal", row=JournalRow, rows_of=rows_of),),
 )
 """Every event of all contexts."""
