@@ -35,6 +35,8 @@ from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
 from gateways.accounts import cli as accounts_cli
 from gateways.accounts import rest as accounts_rest
+from gateways.billing import cli as billing_cli
+from gateways.billing import rest as billing_rest
 from gateways.market_data import cli as market_data_cli
 from gateways.market_data import rest as market_data_rest
 from gateways.orders import cli as orders_cli
@@ -49,6 +51,10 @@ from infra.faust.topics import topics as topics_of_agents
 from infra.kafka.topics import TopicSpec
 from projections.accounts.account_list import account_list
 from projections.accounts.ledger import ledger
+from projections.billing.accruals import charged_fills
+from projections.billing.credit_notes import notes_issued
+from projections.billing.invoices import invoices_issued
+from projections.billing.price_lists import price_lists
 from projections.market_data.last_trades import last_trades
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
@@ -57,6 +63,7 @@ from projections.read_model import ReadModel
 from projections.risk.board import board
 from streams.accounts.opening import opening
 from streams.accounts.transfers import transfers
+from streams.billing.price_lists import copy as copy_price_lists
 from streams.effects import Effect
 from streams.executions.interpret import interpret
 from streams.executions.venue import venue
@@ -143,6 +150,10 @@ CONTEXTS = (
         commands=get_args(BillingCommand),
         events=get_args(BillingEvent),
         feeds=(Feed("price_lists", PriceList, is_whole=True),),
+        effects=(copy_price_lists,),
+        projections=(price_lists, charged_fills, invoices_issued, notes_issued),
+        routes=billing_rest.ROUTES,
+        cli=billing_cli.attach,
     ),
     Context(
         name="partners",

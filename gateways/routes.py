@@ -120,8 +120,11 @@ class Call:
             )
         return market
 
-    async def decide(self, context: str, command: C, *, command_id: str = "") -> Answer:
-        """Send the command as this caller's and wait for its decision. Raises Pending and what the bus raises."""
+    async def decide(self, context: str, command: C, *, command_id: str = "", stream_id: str = "") -> Answer:
+        """Send the command as this caller's and wait for its decision. Raises Pending and what the bus raises.
+
+        The stream is that of the account, unless another is named.
+        """
         command_id = command_id or self.command_id
         stamped = msgspec.structs.replace(command, at=self.services.clock(), actor=self.caller.actor)
         correlation_id = tracing.trace_id(tracing.traceparent_of(self.request)) or command_id
@@ -130,7 +133,7 @@ class Call:
             command=stamped,
             command_id=command_id,
             tenant=self.caller.tenant,
-            stream_id=self.account_id,
+            stream_id=stream_id or self.account_id,
             causation_id=command_id,
             correlation_id=correlation_id,
         )
