@@ -16,7 +16,7 @@ TRIES_MAX = 5
 """Tries of one notice until the vendor gives it up."""
 ANSWER_S = 10.0
 """Longest wait for a customer's answer to a webhook."""
-HOLD_S = 1.0
+HOLD_S = 2.0
 """How long a notice waits for another one to go before it when they are to be swapped."""
 OK = range(200, 300)
 log = logging.getLogger("onfido")
