@@ -100,6 +100,7 @@ operations_cli.attach(
         codec=lambda: Codec(contexts.messages()),
         drift=lambda: list(contracts.drift(contexts.messages())),
         database=_database_version,
+        feeds=[f"{context.name}.{feed.name}" for context in contexts.CONTEXTS for feed in context.feeds],
     ),
 )
 for context in contexts.CONTEXTS:

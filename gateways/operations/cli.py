@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from gateways.operations import dead as letters
-from gateways.operations import privacy, tape
+from gateways.operations import privacy, tape, to_parquet
 from gateways.operations import status as state
 from gateways.views import time_text
 from infra.avro.codec import Codec
@@ -42,6 +42,7 @@ class System(msgspec.Struct, frozen=True):
     codec: Callable[[], Codec]
     drift: Callable[[], Sequence[str]]
     database: Callable[[], Awaitable[Any]]
+    feeds: Sequence[str] = ()
 
 
 def attach(app: typer.Typer, system: System) -> None:
@@ -154,6 +155,9 @@ def _tape(system: System) -> typer.Typer:
                     out.print(f"{seen.position}  [bold]{seen.type}[/]  {said}", highlight=False)
 
         _run(follow)
+
+    exported = [each.name for each in system.topics if each.name.endswith(".events") or each.name in system.feeds]
+    app.command("to-parquet")(to_parquet.command(exported, system.codec))
 
     @app.command()
     def count(topic: str, as_json: AsJson = False) -> None:

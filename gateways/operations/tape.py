@@ -3,8 +3,8 @@
 Reads topics and nothing else. Every function takes a reader of its own and gives plain values; `cli.py` prints them.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -12,13 +12,37 @@ from domain.kernel.messages import Command, Event, Observed, Recorded
 from infra.avro.codec import Codec, Undecodable
 from infra.kafka.chain import ChainBroken, Link, follow
 from infra.kafka.reader import Reader
-from infra.kafka.records import Arrived
+from infra.kafka.records import Arrived, Partition
 from infra.settings import POLL_WAIT_MS
 
 LOOK_BACK = 256
 """Offsets looked back for a partition's last record: transaction markers take offsets too, one a batch."""
 TAIL_MAX = 1_000
 """Records taken together while following."""
+
+
+class Reads(Protocol):
+    """Takes records of partitions in order: `Reader`, or what stands in for it."""
+
+    async def begins(self, topic: str) -> dict[int, int]:
+        """The oldest offset each partition still has."""
+        ...
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The offset after the last record of each partition."""
+        ...
+
+    async def assign(self, starts: Mapping[Partition, int]) -> None:
+        """Read exactly these partitions, each from an offset."""
+        ...
+
+    async def take(self, limit: int, wait_ms: int) -> list[Arrived]:
+        """What is there, at most so many."""
+        ...
+
+    def position(self) -> dict[Partition, int]:
+        """Everything before these offsets was taken."""
+        ...
 
 
 class PositionRefused(ValueError):
@@ -55,7 +79,7 @@ async def last(reader: Reader, topic: str) -> dict[int, Arrived]:
         (topic, number): max(begins[number], end - LOOK_BACK) for number, end in ends.items() if end > begins[number]
     }
     found: dict[int, Arrived] = {}
-    async for arrived in _until(reader, starts, {place: ends[place[1]] for place in starts}):
+    async for arrived in until(reader, starts, {place: ends[place[1]] for place in starts}):
         found[arrived.partition] = arrived
     return found
 
@@ -65,7 +89,7 @@ async def count(reader: Reader, codec: Codec, topic: str) -> dict[str, int]:
     ends, begins = await reader.ends(topic), await reader.begins(topic)
     starts = {(topic, number): begins[number] for number, end in ends.items() if end > begins[number]}
     found: dict[str, int] = {}
-    async for arrived in _until(reader, starts, {place: ends[place[1]] for place in starts}):
+    async for arrived in until(reader, starts, {place: ends[place[1]] for place in starts}):
         name = seen(codec, arrived).type
         found[name] = found.get(name, 0) + 1
     return dict(sorted(found.items()))
@@ -84,7 +108,7 @@ async def inspect(reader: Reader, codec: Codec, place: tuple[str, int, int]) -> 
         raise PositionRefused(f"{topic}:{partition}:{offset} is not on the tape any more, which begins at {begin}")
     before: Arrived | None = None
     starts = {(topic, partition): max(begin, offset - LOOK_BACK)}
-    async for arrived in _until(reader, starts, {(topic, partition): end}):
+    async for arrived in until(reader, starts, {(topic, partition): end}):
         if arrived.offset > offset:
             break
         if arrived.offset == offset:
@@ -164,9 +188,10 @@ def _break(codec: Codec, before: Arrived | None, arrived: Arrived) -> str:
     return ""
 
 
-async def _until(
-    reader: Reader, starts: dict[tuple[str, int], int], ends: dict[tuple[str, int], int]
+async def until(
+    reader: Reads, starts: dict[tuple[str, int], int], ends: dict[tuple[str, int], int]
 ) -> AsyncIterator[Arrived]:
+    """The records of these places from there to here."""
     if not starts:
         return
     await reader.assign(starts)
