@@ -39,6 +39,8 @@ from gateways.billing import cli as billing_cli
 from gateways.billing import rest as billing_rest
 from gateways.market_data import cli as market_data_cli
 from gateways.market_data import rest as market_data_rest
+from gateways.onboarding import cli as onboarding_cli
+from gateways.onboarding import rest as onboarding_rest
 from gateways.orders import cli as orders_cli
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket as orders_websocket
@@ -56,6 +58,7 @@ from projections.billing.credit_notes import notes_issued
 from projections.billing.invoices import invoices_issued
 from projections.billing.price_lists import price_lists
 from projections.market_data.last_trades import last_trades
+from projections.onboarding.checks import kyc_checks
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from projections.orders.positions import positions
@@ -68,7 +71,11 @@ from streams.effects import Effect
 from streams.executions.interpret import interpret
 from streams.executions.venue import venue
 from streams.market_data.feed import feed
+from streams.onboarding.expiry import expiry
+from streams.onboarding.interpret import interpret as interpret_reports
+from streams.onboarding.notices import notices
 from streams.onboarding.trading import trading
+from streams.onboarding.vendor import vendor
 from streams.orders import day_end
 from streams.partition import Deciding
 from streams.risk import exposure
@@ -141,6 +148,10 @@ CONTEXTS = (
         events=get_args(OnboardingEvent),
         feeds=(Feed("notices", KycNotice, days=90), Feed("reports", KycReport)),
         sagas=(trading,),
+        effects=(vendor, notices, interpret_reports, expiry),
+        projections=(kyc_checks,),
+        routes=onboarding_rest.ROUTES,
+        cli=onboarding_cli.attach,
     ),
     # Commerce
     Context(

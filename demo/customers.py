@@ -10,6 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from datetime import date, timedelta
 from enum import Enum, auto
 
 import aiohttp
@@ -29,6 +30,11 @@ TICK = 1_000_000
 """One cent at scale 1e-8."""
 BURST = 5
 """Orders that a hasty customer sends at once."""
+PASSED_WITHIN_SECONDS = 60.0
+LOOK_SECONDS = 0.3
+"""How often a customer looks whether its check was passed."""
+FIRST_NAMES = ("Ada", "Björk", "Carlos", "Dagny", "Édith", "Farid", "Grace", "Hiroshi", "Ingrid", "José")
+LAST_NAMES = ("Abel", "Brâncuși", "Curie", "D'Arcy", "Erdős", "Fermi", "García", "Hopper", "Ibsen", "Núñez-Lee")
 CHANCES = {"burst": 0.3, "cancel": 0.15, "replace": 0.3, "blunder": 0.6, "sell": 0.5, "market": 0.5}
 """How often a customer does what, given that it can."""
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -73,9 +79,11 @@ class Customer:
         self._cursor: str | None = None
 
     async def open(self) -> None:
-        """Open the account and fund it."""
+        """Open the account, fund it, say who owns it, and wait until that was checked."""
         await self._ask("POST", "/v1/accounts", {"currency": "USD"})
         await self._ask("POST", self._path("deposits"), {"amount": FUNDS[self.habit]})
+        asked = await self._ask("POST", self._path("kyc/checks"), self._person())
+        await self._until_passed(str(asked["check_id"]))
 
     async def trade(self, stop: asyncio.Event) -> None:
         """Trade until told to stop, listening all the while."""
@@ -94,6 +102,24 @@ class Customer:
     async def withdraw(self, amount: str) -> None:
         """Take some cash out at the end."""
         await self._ask("POST", self._path("withdrawals"), {"amount": amount})
+
+    def _person(self) -> dict[str, object]:
+        born = date(1940, 1, 1) + timedelta(days=self._random.randrange(50 * 365))
+        first, last = self._random.choice(FIRST_NAMES), self._random.choice(LAST_NAMES)
+        return {"first_name": first, "last_name": last, "date_of_birth": born.isoformat()}
+
+    async def _until_passed(self, check_id: str) -> None:
+        """Ask until the book has heard that the check was passed; a notice that got lost makes it some ten seconds."""
+        headers = {"Authorization": f"Bearer {self.account.token}"}
+        async with asyncio.timeout(PASSED_WITHIN_SECONDS):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    path = self._url + self._path(f"kyc/checks/{check_id}")
+                    async with self._session.get(path, headers=headers) as answer:
+                        said = await answer.json(content_type=None)
+                        if answer.status == 200 and said["approved_at"]:  # noqa: PLR2004  OK
+                            return
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _act(self) -> None:
         draw = self._random.random()

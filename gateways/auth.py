@@ -22,6 +22,9 @@ SUBPROTOCOL = "tapeline.v1"
 """What a browser offers on /v1/stream beside its token, since it cannot send a header there."""
 TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105  (a prefix, no secret)
 
+NOBODY = Caller(tenant="", sub="", account="", scopes=frozenset(), token_id="", expires_at=0)
+"""The caller at a door where a signature stands for a token."""
+
 
 class Doorkeeper:
     """Knows who is calling and how often each token may."""
@@ -37,15 +40,23 @@ class Doorkeeper:
             caller = self._verifier.verify(_token_of(request))
         except TokenRefused as refused:
             raise unauthenticated() from refused
-        if not self._limiter.hit(self._limit, caller.token_id):
+        self._admit_often(caller.token_id, "This token")
+        return caller
+
+    def outsider(self, route: Route) -> Caller:
+        """Whoever knocks at a door where a signature stands for a token; all of them share one rate. Raises 429."""
+        self._admit_often(route.name, "This door")
+        return NOBODY
+
+    def _admit_often(self, name: str, who: str) -> None:
+        if not self._limiter.hit(self._limit, name):
             raise Problem(
                 429,
                 "too-many-requests",
-                f"This token made more than {self._limit.amount} requests in a second.",
+                f"{who} had more than {self._limit.amount} requests in a second.",
                 remedy="Slow down and send the request again.",
                 headers={"Retry-After": "1"},
             )
-        return caller
 
 
 def admit(caller: Caller, route: Route, account_id: str | None) -> None:

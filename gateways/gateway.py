@@ -23,9 +23,11 @@ from infra.fanout import Fanout
 from infra.kafka.chain import ChainBroken
 from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.sender import Sender
+from infra.kyc.inbox import Inbox
 from infra.postgres import Database
 from infra.readback import ReadBack
-from infra.settings import Settings
+from infra.sealing import vault
+from infra.settings import Settings, revealed
 from infra.telemetry import logger, serve_probes
 from infra.tokens import Verifier
 
@@ -70,6 +72,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
             task = asyncio.create_task(loop)
             stack.push_async_callback(_ended, task)
 
+        keys = vault(settings)
         services = Services(
             bus=bus,
             database=database,
@@ -79,6 +82,8 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
             sockets=Sockets(),
             event_topics=topics,
             clock=wall,
+            vault=keys,
+            inbox=Inbox(sender, keys, codec, wall, revealed(settings.onfido_webhook_secret)),
         )
         doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
         app = server.application(routes, services, doorkeeper, readback.ready)

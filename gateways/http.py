@@ -13,6 +13,7 @@ BODY_BYTES_MAX = 16_384
 """Largest body of a request; an order takes 200 bytes."""
 KEY_CHARACTERS_MAX = 255
 """Longest Idempotency-Key."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
 
 M = TypeVar("M", bound=BaseModel)
@@ -47,6 +48,7 @@ async def body_of(request: web.Request, model: type[M]) -> M:
             413,
             "body-too-large",
             f"The body is larger than {BODY_BYTES_MAX} bytes.",
+            field="body",
             remedy=f"Send at most {BODY_BYTES_MAX} bytes.",
         ) from error
     return validated(model, parsed(data))
@@ -79,7 +81,9 @@ def idempotency_key(request: web.Request) -> str:
 def parsed(data: bytes) -> Any:
     """JSON without constants that are none, and without a name that is given twice. Raises Problem: 400."""
     try:
-        return json.loads(data.decode(), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        # Bytes that are no UTF-8 become lone surrogates here, so that the field that holds them can be named.
+        text = data.decode(errors="surrogateescape")
+        return json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _NotPlain) else "The body is no JSON."
         field = error.field if isinstance(error, _NotPlain) else None
@@ -97,12 +101,23 @@ class _NotPlain(ValueError):
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
+        if not _is_text(name):
+            raise _NotPlain("The name of a field is not UTF-8.")
         if name in found:
             raise _NotPlain(f"`{name[:64]}` is given twice.", name[:64])
         if isinstance(value, _Constant):
             raise _NotPlain(f"`{name[:64]}` is {value}, which is no JSON.", name[:64])
+        if not _is_text(value):
+            raise _NotPlain(f"`{name[:64]}` is not UTF-8.", name[:64])
         found[name] = value
     return found
+
+
+def _is_text(value: object) -> bool:
+    """Whether a string, or every string of a list, can be written as UTF-8; objects were looked at before."""
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return not isinstance(value, str) or not _SURROGATE.search(value)
 
 
 class _Constant(str):

@@ -85,14 +85,20 @@ def _operation(route: Route, schemas: Json) -> Json:
         "operationId": route.handler.__name__,
         "tags": [_tag(route)],
         "summary": route.summary,
-        "description": f"{_text(route.handler)} Needs the scope `{route.scope}`.".strip(),
+        "description": f"{_text(route.handler)} {_needs(route)}".strip(),
         "parameters": _parameters(route),
         "responses": _responses(route, schemas),
     }
+    if route.is_signed:
+        operation["security"] = []
     if route.body is not None:
         schema = referenced(route.body, schemas)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _needs(route: Route) -> str:
+    return "Needs the sender's signature, no token." if route.is_signed else f"Needs the scope `{route.scope}`."
 
 
 def _parameters(route: Route) -> list[Json]:

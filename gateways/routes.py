@@ -22,7 +22,9 @@ from infra.avro.codec import Codec
 from infra.bus import Answer, CommandBus, Pending
 from infra.clock import Clock
 from infra.fanout import Fanout
+from infra.kyc.inbox import Inbox
 from infra.postgres import Database
+from infra.sealing import Vault
 from infra.settings import ANSWER_WAIT_MS
 from infra.telemetry import concerns
 from infra.tokens import EVERY_ACCOUNT, Caller, Scope
@@ -34,6 +36,7 @@ Handler = Callable[["Call", Any], Awaitable[web.StreamResponse]]
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One route: `body` or `query` is the model its handler is given, `answers` what may come back, by status.
 
+    A route that `is_signed` asks for no token: its handler checks the signature of whoever is outside.
     A route that streams `says` these messages, and a websocket `hears` those.
     """
 
@@ -46,6 +49,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: type[BaseModel] | None = None
     answers: dict[int, Any] = {}
     needs_key: bool = False
+    is_signed: bool = False
     says: tuple[type, ...] = ()
     hears: tuple[type, ...] = ()
 
@@ -78,6 +82,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     sockets: Sockets
     event_topics: tuple[str, ...]
     clock: Clock
+    vault: Vault
+    inbox: Inbox
 
 
 class Call:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOCAL_STACK = Path(__file__).resolve().parents[1] / ".tapeline" / "dev" / "settings.env"
@@ -40,6 +41,14 @@ class Settings(BaseSettings):
     """Another address of KMS than AWS's own: a VPC endpoint, or a stand-in of tests."""
     otlp_url: str = ""
     """Base address of an OTLP/HTTP receiver of traces; empty traces nothing."""
+    onfido_url: str = "http://127.0.0.1:9703/v3.6"
+    """API of the KYC vendor."""
+    onfido_token: SecretStr = SecretStr("")
+    """Our token there; `@FILE` names a file that holds it."""
+    onfido_webhook_secret: SecretStr = SecretStr("")
+    """What the vendor signs its notices with; `@FILE` names a file that holds it. Without one no notice is taken."""
+    onfido_workflow_id: str = "5f2a8c1e-0d37-4c4b-9c55-7a70656c696e"
+    """The vendor's workflow that our checks run through."""
     probes: str = ""
     """Where processes say how they are, `NAME=HOST:PORT` with commas between: what the live page shows of them."""
 
@@ -48,6 +57,12 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+def revealed(secret: SecretStr) -> SecretStr:
+    """The secret itself, or what stands in the file that it names; read when it is needed, by whom it is needed."""
+    told = secret.get_secret_value()
+    return SecretStr(Path(told[1:]).read_text().strip()) if told.startswith("@") else secret
 
 
 PARTITIONS = 4

@@ -1,10 +1,12 @@
 """Ports chosen once per stack -> addresses.json for people and tools, environment variables for processes."""
 
 import json
+import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deploy.local import ports
+from infra import files
 
 FILE = "addresses.json"
 SETTINGS_FILE = "settings.env"
@@ -12,6 +14,8 @@ SETTINGS_FILE = "settings.env"
 GATEWAY_PORT = 8080
 """What a person types; another one is taken where it is in use, and by every stack that is not theirs."""
 NAMED_FOR_PEOPLE = "dev"
+ONFIDO_TOKEN = "onfido.token"  # noqa: S105  (the name of a file)
+ONFIDO_SECRET = "onfido.webhook-secret"  # noqa: S105  (the name of a file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,7 @@ class Addresses:
     gateway_port: int
     market_port: int
     venue_port: int
+    onfido_port: int
     state_dir: str
     metrics: dict[str, int] = field(default_factory=dict)
 
@@ -48,9 +53,32 @@ class Addresses:
         return f"http://127.0.0.1:{self.venue_port}"
 
     @property
+    def onfido_url(self) -> str:
+        """Where the KYC vendor's simulator is asked."""
+        return f"http://127.0.0.1:{self.onfido_port}/v3.6"
+
+    def secret_file(self, name: str) -> Path:
+        """The file of a secret that we share with a simulator; made by `make_secrets`."""
+        return Path(self.state_dir) / "keys" / name
+
+    def make_secrets(self) -> None:
+        """What the KYC vendor knows us by and signs with: new for every stack, readable by its owner only."""
+        for name in (ONFIDO_TOKEN, ONFIDO_SECRET):
+            path = self.secret_file(name)
+            if not path.exists():
+                files.create(path, secrets.token_hex(32).encode() + b"\n")
+
+    @property
     def ports(self) -> tuple[int, ...]:
         """Every port that was chosen."""
-        servers = (self.kafka_port, self.postgres_port, self.gateway_port, self.market_port, self.venue_port)
+        servers = (
+            self.kafka_port,
+            self.postgres_port,
+            self.gateway_port,
+            self.market_port,
+            self.venue_port,
+            self.onfido_port,
+        )
         return (*servers, *self.metrics.values())
 
     def env(self) -> dict[str, str]:
@@ -61,6 +89,9 @@ class Addresses:
             "TAPELINE_GATEWAY_PORT": str(self.gateway_port),
             "TAPELINE_MARKET_URL": self.market_url,
             "TAPELINE_VENUE_URL": self.venue_url,
+            "TAPELINE_ONFIDO_URL": self.onfido_url,
+            "TAPELINE_ONFIDO_TOKEN": f"@{self.secret_file(ONFIDO_TOKEN)}",
+            "TAPELINE_ONFIDO_WEBHOOK_SECRET": f"@{self.secret_file(ONFIDO_SECRET)}",
             "TAPELINE_STATE_DIR": self.state_dir,
             "TAPELINE_PROBES": ",".join(f"{name}=127.0.0.1:{port}" for name, port in self.metrics.items()),
         }
@@ -98,6 +129,7 @@ def choose(state_dir: Path, names: tuple[str, ...]) -> Addresses:
         gateway_port=ports.preferred(last.gateway_port if last else wanted),
         market_port=ports.preferred(last.market_port if last else None),
         venue_port=ports.preferred(last.venue_port if last else None),
+        onfido_port=ports.preferred(last.onfido_port if last else None),
         state_dir=str(state_dir),
         metrics={name: ports.preferred(metrics.get(name)) for name in names},
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.local import process
-from deploy.local.addresses import Addresses
+from deploy.local.addresses import ONFIDO_SECRET, ONFIDO_TOKEN, Addresses
 
 OURS = ("deciders", "sagas", "agents", "effects", "projector", "audit", "gateway")
 """Names that `main.py run` knows; each answers /metrics and /readyz on the port it is given."""
@@ -31,10 +31,13 @@ MINUTES = 390
 UNRULY = ("--duplicate", "0.03", "--reorder", "0.03", "--delay-ms", "3")
 """How the venue of a counted run behaves: it repeats, reorders and delays some of what it says."""
 
+FORGETFUL = ("--duplicate", "0.1", "--late", "0.05", "--reorder", "0.1", "--wrong-signature", "0.05", "--lost", "0.02")
+"""How the KYC vendor of a counted run behaves: it repeats, delays, reorders, misaddresses and loses some notices."""
+
 
 def table(addresses: Addresses, *, with_market: bool, days: int = ENDLESS) -> list[Row]:
     """The simulators if wanted, then ours. A number of days is played once, by a venue that misbehaves a little."""
-    rows = [_market(addresses, days), _venue(addresses, days)] if with_market else []
+    rows = [_market(addresses, days), _venue(addresses, days), _onfido(addresses, days)] if with_market else []
     return rows + [_ours(name, addresses) for name in OURS]
 
 
@@ -62,6 +65,19 @@ def _venue(addresses: Addresses, days: int) -> Row:
     market = f"127.0.0.1:{addresses.market_port}"
     argv = (*_simulator("venue", port), "--market", market, "--journal", str(journal), *(UNRULY if days else ()))
     return Row("venue", argv, process.listens(port))
+
+
+def _onfido(addresses: Addresses, days: int) -> Row:
+    port = addresses.onfido_port
+    argv = (
+        *_simulator("onfido", port),
+        *("--token", f"@{addresses.secret_file(ONFIDO_TOKEN)}"),
+        *("--webhook-secret", f"@{addresses.secret_file(ONFIDO_SECRET)}"),
+        *("--webhook-url", f"{addresses.gateway_url}/v1/webhooks/onfido"),
+        *("--journal", str(Path(addresses.state_dir) / "onfido.journal")),
+        *(FORGETFUL if days else ()),
+    )
+    return Row("onfido", argv, process.listens(port))
 
 
 def _simulator(name: str, port: int) -> tuple[str, ...]:

@@ -86,6 +86,7 @@ class Stack:
             chosen = self.addresses = dataclasses.replace(chosen, postgres=postgres.dsn)
             self.supervisor.bring(kafka, postgres)
             chosen.write()
+            chosen.make_secrets()
             self._run_prepare(chosen)
             self.supervisor.bring(*(self._process(row, chosen) for row in self._table(chosen)))
         except BaseException:

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import ClientResponse, ClientSession
+from pydantic import SecretStr
 
 import contexts
 from domain.kernel.ids import Micros
@@ -20,6 +21,7 @@ from gateways import docs, receipts, registry, server
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
 from gateways.market_data import rest as market_data_rest
+from gateways.onboarding import rest as onboarding_rest
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket
 from gateways.risk import rest as risk_rest
@@ -28,7 +30,10 @@ from gateways.sockets import Sockets
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.fanout import Fanout
+from infra.kms.local import LocalKeys
+from infra.kyc.inbox import Inbox
 from infra.postgres import Database
+from infra.sealing import Vault
 from infra.tokens import Mint, Scope, Verifier
 from tests.kit.memory_bus import MemoryBus
 from tests.kit.orders import may_trade
@@ -39,10 +44,12 @@ ROUTES: tuple[Route, ...] = (
     *accounts_rest.ROUTES,
     *market_data_rest.ROUTES,
     *risk_rest.ROUTES,
+    *onboarding_rest.ROUTES,
     *receipts.ROUTES,
     *registry.ROUTES,
 )
-EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events")
+EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events", "onboarding.events")
+WEBHOOK_SECRET = SecretStr("planted-secret")
 NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
 TRADER = (Scope.TRADE, Scope.READ)
 
@@ -87,6 +94,25 @@ class FixedMarket:
             observed_at=wall(),
             prices=prices,
         )
+
+
+class Feeds:
+    """What doors wrote to feeds, in memory."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes]] = []
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
+    ) -> int:
+        """Keep one record."""
+        self.sent.append((topic, key, value))
+        return len(self.sent) - 1
 
 
 class Client:
@@ -141,6 +167,8 @@ class Doors:
         self.market = FixedMarket(AAPL="100.00", MSFT="30.00")
         self.mint = Mint(state_dir)
         self.database = Database(dsn)
+        self.vault = Vault(LocalKeys(state_dir), state_dir / "vault")
+        self.feeds = Feeds()
         self.services = Services(
             bus=self.bus,
             database=self.database,
@@ -150,6 +178,8 @@ class Doors:
             sockets=Sockets(),
             event_topics=EVENT_TOPICS,
             clock=wall,
+            vault=self.vault,
+            inbox=Inbox(self.feeds, self.vault, codec, wall, WEBHOOK_SECRET),
         )
         self.verifier = Verifier(state_dir)
         self.url = ""
