@@ -20,6 +20,7 @@ from domain.orders.commands import CreditCash
 from gateways import docs, receipts, registry, server
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
+from gateways.billing import rest as billing_rest
 from gateways.market_data import rest as market_data_rest
 from gateways.onboarding import rest as onboarding_rest
 from gateways.orders import rest as orders_rest
@@ -44,11 +45,12 @@ ROUTES: tuple[Route, ...] = (
     *accounts_rest.ROUTES,
     *market_data_rest.ROUTES,
     *risk_rest.ROUTES,
+    *billing_rest.ROUTES,
     *onboarding_rest.ROUTES,
     *receipts.ROUTES,
     *registry.ROUTES,
 )
-EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events", "onboarding.events")
+EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events", "billing.events", "onboarding.events")
 WEBHOOK_SECRET = SecretStr("planted-secret")
 NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
 TRADER = (Scope.TRADE, Scope.READ)

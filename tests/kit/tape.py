@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from domain.accounts.decide import accounts
+from domain.billing.decide import billing
 from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros, derived, event_id
 from domain.kernel.messages import GENESIS, Command, Event, Issued, Observed, OwnershipTaken, Recorded
@@ -24,6 +25,7 @@ DECIDERS: dict[str, Decider[Any, Any, Any]] = {
     "orders": orders,
     "accounts": accounts,
     "risk": risk,
+    "billing": billing,
     "onboarding": onboarding,
     "partners": partners,
 }
