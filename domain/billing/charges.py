@@ -18,6 +18,7 @@ from domain.billing.rates import month_of, rates_on
 from domain.billing.terms import Terms
 from domain.kernel.ids import Micros, derived
 from domain.kernel.messages import Issued, Recorded
+from domain.market_data.marks import Board
 from domain.orders.events import OrderEvent, OrderFilled
 
 ACTOR = "agent:billing.charges"
@@ -83,7 +84,7 @@ class Cause(msgspec.Struct, frozen=True):
 Step: TypeAlias = tuple[Charges, Sequence[Issued[BillingCommand]]]
 
 
-def on_event(state: Charges, recorded: Recorded[OrderEvent | BillingEvent], terms: Terms) -> Step:
+def on_event(state: Charges, recorded: Recorded[OrderEvent | BillingEvent], board: Board, terms: Terms) -> Step:
     """The account after this event, and what must be asked of its bill."""
     event = recorded.event
     if isinstance(event, OrderFilled):
@@ -92,17 +93,24 @@ def on_event(state: Charges, recorded: Recorded[OrderEvent | BillingEvent], term
         state = _told(state, recorded, event)
     else:
         return state, ()
-    return look(state, terms, Cause(recorded.event_id, recorded.recorded_at, recorded.correlation_id))
+    return _looked(state, board, terms, Cause(recorded.event_id, recorded.recorded_at, recorded.correlation_id))
 
 
-def look(state: Charges, terms: Terms, cause: Cause) -> Step:
+def on_mark(state: Charges, board: Board, terms: Terms) -> Step:
+    """The account at a later time of the market, or after another price list."""
+    # A feed that starts again counts from zero: the wall time keeps its marks apart from those of the run before.
+    cause = Cause(f"market_data.marks/{board.sequence}@{board.observed_at}", board.observed_at)
+    return _looked(state, board, terms, cause)
+
+
+def _looked(state: Charges, board: Board, terms: Terms, cause: Cause) -> Step:
     """What must be asked now. An account with nothing to do comes back as it was."""
     newest = terms.newest(state.tenant)
     if newest is None or (not state.waiting and not state.due and state.settled >= newest.list_version):
         return state, ()
     asking = _Asking(state, cause)
-    is_through = asking.charges(terms, newest)
-    asking.invoices(terms, is_through)
+    is_through = asking.charges(board, terms, newest)
+    asking.invoices(board, is_through)
     asking.corrections(terms, newest)
     return asking.state, asking.commands
 
@@ -175,10 +183,10 @@ class _Asking:
         self.commands: list[Issued[BillingCommand]] = []
         self._cause = cause
 
-    def charges(self, terms: Terms, newest: PriceList) -> bool:
+    def charges(self, board: Board, terms: Terms, newest: PriceList) -> bool:
         """Charge what can be charged; False when there was more than one step takes."""
         for waiting in self._unasked():
-            date = terms.date_at(waiting.recorded_at)
+            date = terms.date_at(waiting.recorded_at, board.observed_at)
             rates = rates_on(newest.rows, date) if date else None
             if rates is None:
                 continue
@@ -196,11 +204,11 @@ class _Asking:
             self.state = msgspec.structs.replace(self.state, waiting=self.state.waiting.set(fill.event_id, asked))
         return True
 
-    def invoices(self, terms: Terms, is_through: bool) -> None:
+    def invoices(self, board: Board, is_through: bool) -> None:
         """Invoice each month that is over in market time, once the answers on its fills are there."""
         open_months = {waiting.month for waiting in self.state.waiting.values()}
         for month in sorted(self.state.due):
-            if not is_through or month in open_months or not month < month_of(terms.today):
+            if not is_through or month in open_months or not month < month_of(board.session_date):
                 continue
             if self._is_asked(month, 0):
                 continue

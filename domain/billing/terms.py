@@ -29,20 +29,14 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """The price lists of each tenant, oldest first; market days as they followed; the wall time of the newest mark."""
+    """The price lists of each tenant, oldest first, and the market's days as they followed."""
 
     lists: Map[str, tuple[PriceList, ...]] = Map()
     days: tuple[Day, ...] = ()
-    seen_at: Micros = Micros(0)
 
-    @property
-    def today(self) -> str:
-        """The market's date now; empty before the first mark."""
-        return self.days[-1].session_date if self.days else ""
-
-    def date_at(self, recorded_at: Micros) -> str:
-        """The market's date at this wall time; empty while a mark may still come that says otherwise."""
-        if self.seen_at <= recorded_at or not self.days:
+    def date_at(self, recorded_at: Micros, seen_at: Micros) -> str:
+        """The market's date at this wall time; empty while a mark after the one seen may still say otherwise."""
+        if seen_at <= recorded_at or not self.days:
             return ""
         place = bisect_right(self.days, recorded_at, key=lambda day: day.began_at)
         return self.days[max(0, place - 1)].session_date
@@ -63,7 +57,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def follow(terms: Terms, message: Observed) -> Terms:
-    """The terms after a copy of a price list, or a mark. A repeat changes nothing."""
+    """The terms after a copy of a price list, or a mark. What was followed before changes nothing."""
     match message:
         case PriceList():
             lists = terms.lists_of(message.tenant)
@@ -71,12 +65,10 @@ def follow(terms: Terms, message: Observed) -> Terms:
                 return terms
             return msgspec.structs.replace(terms, lists=terms.lists.set(message.tenant, (*lists, message)))
         case Mark():
-            if message.observed_at <= terms.seen_at:
+            last = terms.days[-1] if terms.days else Day(began_at=Micros(-1), session_date="")
+            if message.observed_at <= last.began_at or message.session_date == last.session_date:
                 return terms
-            days = terms.days
-            if message.session_date != terms.today:
-                day = Day(began_at=message.observed_at, session_date=message.session_date)
-                days = (*days, day)[-DAYS_KEPT_MAX:]
-            return msgspec.structs.replace(terms, days=days, seen_at=message.observed_at)
+            day = Day(began_at=message.observed_at, session_date=message.session_date)
+            return msgspec.structs.replace(terms, days=(*terms.days, day)[-DAYS_KEPT_MAX:])
         case _:
             return terms

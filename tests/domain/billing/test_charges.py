@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from domain.billing import charges
 from domain.billing import events as b
 from domain.billing.commands import BillingCommand, IssueInvoice
+from domain.kernel.ids import Micros
 from domain.kernel.messages import Issued
 from tests.domain.billing.world import SECOND, World
 from tests.kit.bills import rates, row
@@ -46,7 +47,7 @@ def test_a_fill_waits_for_the_mark_that_tells_its_date() -> None:
 def test_a_fill_that_is_read_long_after_its_day_has_its_own_date() -> None:
     it, late = world(), World()
     it.mark(APRIL, after_s=10)
-    late.terms, late.now = it.terms, late.now + 5 * SECOND
+    late.terms, late.board, late.now = it.terms, it.board, Micros(late.now + 5 * SECOND)
     late.fill()
     late.deliver()
     assert [e.fill.session_date for e in late.of(b.CommissionAccrued)] == [MARCH]
@@ -59,8 +60,10 @@ def test_fills_before_any_price_list_are_charged_when_one_covers_them() -> None:
     it.mark(APRIL, after_s=100)
     assert not it.sent
     it.publish(row("2012-04-01", None, CHEAP))
+    it.mark(APRIL)
     assert not it.sent, "March has no row yet"
     it.publish(*LIST)
+    it.mark(APRIL)
     it.deliver()
     assert it.charged() == fills
     assert not it.state.waiting
@@ -156,6 +159,7 @@ def test_a_corrected_list_is_followed_by_a_note_for_each_invoice_it_changes() ->
     it.deliver()
     assert len(it.of(b.InvoiceIssued)) == 2
     it.publish(row("2012-01-01", "2012-03-31", CHEAP), row("2012-04-01", None, CHEAP))
+    it.mark("2012-05-01")
     it.deliver(times=2)
     (note,) = it.of(b.CreditNoteIssued)
     assert (note.month, note.total, note.invoice_total, note.list_version) == ("2012-03", -100, 100, 2)
@@ -169,6 +173,7 @@ def test_a_correction_in_the_midst_of_a_month_reaches_its_invoice() -> None:
     it.mark(MARCH)
     it.deliver()
     it.publish(row(charged=CHEAP))
+    it.mark(MARCH)
     it.deliver()
     it.mark(APRIL)
     it.deliver()

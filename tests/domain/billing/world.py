@@ -7,7 +7,7 @@ import msgspec
 
 from domain.billing import charges, terms
 from domain.billing import events as b
-from domain.billing.charges import Cause, Charges
+from domain.billing.charges import Charges
 from domain.billing.commands import BillingCommand
 from domain.billing.decide import billing
 from domain.billing.rates import PriceRow
@@ -17,7 +17,8 @@ from domain.kernel.ids import Micros
 from domain.kernel.market import Phase
 from domain.kernel.messages import Event, Issued, Recorded
 from domain.kernel.stream import Familiarity, Stream, advanced
-from domain.market_data.marks import Mark
+from domain.market_data import marks
+from domain.market_data.marks import Board, Mark
 from tests.kit import orders as o
 from tests.kit.sagas import recorded
 
@@ -30,7 +31,7 @@ class World:
     """The agent and the bill of one account. Commands wait in `sent` until `deliver`; time passes with each mark."""
 
     def __init__(self) -> None:
-        self.state, self.terms = Charges(), Terms()
+        self.state, self.terms, self.board = Charges(), Terms(), Board()
         self.bill: Stream[Bill] = Stream(billing.initial)
         self.events: list[b.BillingEvent] = []
         self.sent: list[Issued[BillingCommand]] = []
@@ -50,22 +51,22 @@ class World:
             is_complete=False,
             prices={},
         )
-        self.terms = terms.follow(self.terms, seen)
-        self._keep(charges.look(self.state, self.terms, Cause("mark", self.now)))
+        self.terms = terms.follow(terms.follow(self.terms, seen), seen)
+        self.board = marks.follow(self.board, seen)
+        self._keep(charges.on_mark(self.state, self.board, self.terms))
 
     def publish(self, *rows: PriceRow, tenant: str = "acme") -> None:
-        """A price list reaches the agent."""
+        """A price list reaches the agent, twice; the next mark makes it look."""
         self._versions += 1
         copied = b.PriceList(sequence=self._versions, tenant=tenant, list_version=self._versions, rows=rows)
         self.terms = terms.follow(terms.follow(self.terms, copied), copied)
-        self._keep(charges.look(self.state, self.terms, Cause("list", self.now)))
 
     def fill(self, shares: int = 100, price: int = 50) -> str:
         """The account's order is filled; gives the event's id."""
         number = len(self.fills)
         event = self._recorded(o.filled(shares, execution=f"x-{number}", price=price), sequence=number)
         self.fills.append(event.event_id)
-        self._keep(charges.on_event(self.state, event, self.terms))
+        self._keep(charges.on_event(self.state, event, self.board, self.terms))
         return event.event_id
 
     def deliver(self, *, lost: Sequence[int] = (), times: int = 1) -> None:
@@ -77,7 +78,7 @@ class World:
                 for _ in range(0 if index in lost else times):
                     told += self.decide(issued)
             for event in told:
-                self._keep(charges.on_event(self.state, event, self.terms))
+                self._keep(charges.on_event(self.state, event, self.board, self.terms))
 
     def decide(self, issued: Issued[BillingCommand]) -> list[Recorded[Any]]:
         """As the host does: a known command adds nothing, one that is too old to tell goes to the dead letters."""
