@@ -22,7 +22,7 @@ from gateways.audit import cli as audit_cli
 from gateways.audit import rest as audit_rest
 from gateways.audit.evidence import Evidence
 from gateways.operations import cli as operations_cli
-from gateways.operations import schemas
+from gateways.operations import live, schemas
 from gateways.routes import Route
 from infra import audit_key, telemetry, tokens, tracing
 from infra.audit_files import AuditFiles
@@ -59,7 +59,7 @@ def routes() -> list[Route]:
     """Every route of the gateway."""
     of_contexts = [route for context in contexts.CONTEXTS for route in context.routes]
     decode = Codec(contexts.messages()).decode_event
-    return [*of_contexts, *receipts.ROUTES, *registry.ROUTES, *audit_rest.routes(evidence(), decode)]
+    return [*of_contexts, *receipts.ROUTES, *registry.ROUTES, *live.ROUTES, *audit_rest.routes(evidence(), decode)]
 
 
 ROOT = Path(__file__).resolve().parent

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from gateways import docs, server
 from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
 from gateways.journal import journal_of
+from gateways.operations import live
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
 from infra.avro.codec import Codec, Undecodable
@@ -20,11 +21,13 @@ from infra.bus import Bus
 from infra.catalogue import Carried
 from infra.clock import wall
 from infra.fanout import Fanout
+from infra.flow import Flow
 from infra.kafka.chain import ChainBroken
 from infra.kafka.reader import Reader, ReadFailed
 from infra.kafka.sender import Sender
 from infra.kyc.inbox import Inbox
 from infra.postgres import Database
+from infra.probes import Probes
 from infra.readback import ReadBack
 from infra.sealing import vault
 from infra.settings import Settings, revealed
@@ -63,8 +66,9 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         stack.push_async_callback(database.close)
 
         readback = ReadBack(readers[0], readers[1], codec, topics)
-        bus, fanout = Bus(sender, codec, journal_of(database, codec)), Fanout()
+        bus, fanout, flow = Bus(sender, codec, journal_of(database, codec)), Fanout(), Flow()
         market = MarketBoard(readers[2], codec)
+        readback.listen(flow.seen)
         readback.listen(fanout.seen)
         readback.listen(bus.seen)
         await asyncio.gather(_begun(readback.begin), _begun(market.begin))
@@ -82,12 +86,14 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
             sockets=Sockets(),
             event_topics=topics,
             clock=wall,
+            flow=flow,
+            probes=Probes(settings.probes),
             vault=keys,
             inbox=Inbox(sender, keys, codec, wall, revealed(settings.onfido_webhook_secret)),
         )
         doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
         app = server.application(routes, services, doorkeeper, readback.ready)
-        app.add_routes(docs.routes(routes, carried))
+        app.add_routes([*docs.routes(routes, carried), *live.pages()])
         probes = await serve_probes(settings.metrics_port, readback.ready)
         if probes is not None:
             stack.push_async_callback(probes.cleanup)

@@ -22,8 +22,10 @@ from infra.avro.codec import Codec
 from infra.bus import Answer, CommandBus, Pending
 from infra.clock import Clock
 from infra.fanout import Fanout
+from infra.flow import Flow
 from infra.kyc.inbox import Inbox
 from infra.postgres import Database
+from infra.probes import Probes
 from infra.sealing import Vault
 from infra.settings import ANSWER_WAIT_MS
 from infra.telemetry import concerns
@@ -82,6 +84,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     sockets: Sockets
     event_topics: tuple[str, ...]
     clock: Clock
+    flow: Flow
+    probes: Probes
     vault: Vault
     inbox: Inbox
 

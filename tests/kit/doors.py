@@ -23,6 +23,7 @@ from gateways.auth import Doorkeeper
 from gateways.billing import rest as billing_rest
 from gateways.market_data import rest as market_data_rest
 from gateways.onboarding import rest as onboarding_rest
+from gateways.operations import live
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket
 from gateways.risk import rest as risk_rest
@@ -31,9 +32,11 @@ from gateways.sockets import Sockets
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.fanout import Fanout
+from infra.flow import Flow
 from infra.kms.local import LocalKeys
 from infra.kyc.inbox import Inbox
 from infra.postgres import Database
+from infra.probes import Probes
 from infra.sealing import Vault
 from infra.tokens import Mint, Scope, Verifier
 from tests.kit.memory_bus import MemoryBus
@@ -49,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     *onboarding_rest.ROUTES,
     *receipts.ROUTES,
     *registry.ROUTES,
+    *live.ROUTES,
 )
 EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events", "billing.events", "onboarding.events")
 WEBHOOK_SECRET = SecretStr("planted-secret")
@@ -165,6 +169,8 @@ class Doors:
     def __init__(self, codec: Codec, state_dir: Path, dsn: str = NOBODY_LISTENS) -> None:
         self.bus = MemoryBus(codec)
         self.fanout = Fanout()
+        self.flow = Flow()
+        self.bus.listen(self.flow.seen)
         self.bus.listen(self.fanout.seen)
         self.market = FixedMarket(AAPL="100.00", MSFT="30.00")
         self.mint = Mint(state_dir)
@@ -180,6 +186,8 @@ class Doors:
             sockets=Sockets(),
             event_topics=EVENT_TOPICS,
             clock=wall,
+            flow=self.flow,
+            probes=Probes(),
             vault=self.vault,
             inbox=Inbox(self.feeds, self.vault, codec, wall, WEBHOOK_SECRET),
         )
@@ -201,7 +209,7 @@ class Doors:
         """The door, and a trader before it whose account may trade."""
         doorkeeper = Doorkeeper(self.verifier, requests_per_second_max)
         app = server.application(ROUTES, self.services, doorkeeper, lambda: (True, "in memory"))
-        app.add_routes(docs.routes(ROUTES, tuple(contexts.carried())))
+        app.add_routes([*docs.routes(ROUTES, tuple(contexts.carried())), *live.pages()])
         runner = await server.serve(app, "127.0.0.1", 0)
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"

@@ -187,7 +187,9 @@ class Live:
         await sender.close()
 
     async def _gateway(self, stop: asyncio.Event) -> None:
-        await gateway.run(self.settings, self.codec, ROUTES, CONTEXTS, stop)
+        port = ports.one()
+        told = self.settings.model_copy(update={"metrics_port": port, "probes": f"gateway=127.0.0.1:{port}"})
+        await gateway.run(told, self.codec, ROUTES, CONTEXTS, stop)
 
     def _reader(self, name: str) -> Reader:
         return Reader(self.kafka.bootstrap, name)
