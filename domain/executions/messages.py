@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from domain.kernel.ids import AccountId, ExecutionId, Micros, OrderId, Symbol, derived
-from domain.kernel.messages import Observed
+from domain.kernel.messages import Observed, Unreadable
 from domain.kernel.money import parse_price, parse_quantity
 from domain.orders import commands as c
 from domain.orders.commands import OrderCommand, Side
@@ -35,10 +35,6 @@ class VenueMessage(Observed, frozen=True, kw_only=True):
     sequence: int
     body: bytes
     received_at: Micros
-
-
-class Unreadable(ValueError):
-    """The message says nothing that we understand; the text names what is wrong."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):

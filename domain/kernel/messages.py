@@ -26,8 +26,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What the outside said, kept on a feed as it came: observed, not decided."""
 
 
+class Unreadable(ValueError):
+    """What the outside said means nothing that we understand; the text names what is wrong."""
+
+
 C_co = TypeVar("C_co", bound=Command, covariant=True)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
+O_co = TypeVar("O_co", bound=Observed, covariant=True)
 
 
 class Issued(msgspec.Struct, Generic[C_co], frozen=True, kw_only=True):
@@ -74,6 +79,14 @@ class Recorded(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
     def originator_version(self) -> int:
         """The stream's version, by the name that the eventsourcing library gives it."""
         return self.version
+
+
+class Heard(msgspec.Struct, Generic[O_co], frozen=True, kw_only=True):
+    """A message of a feed with its tape position: the key's partition number is the same in all topics."""
+
+    message: O_co
+    topic: str
+    offset: int
 
 
 class OwnershipTaken(Event, frozen=True, kw_only=True):

@@ -5,21 +5,28 @@ A context's `attach(app)` adds one of these; `worker.py` makes Faust run it, `to
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Concatenate, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from domain.kernel.messages import Issued, Recorded
+from domain.kernel.messages import Heard, Issued, Recorded
 from domain.market_data.marks import Board
 
 S = TypeVar("S")
 
 
+Next: TypeAlias = tuple[S, Sequence[Issued[Any]]]
+"""The next state, and the commands that follow."""
+
+
 class Agent(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """One keyed state, followed over topics of equal partitions: the state of a key meets all its sources in one place.
 
-    `events` are keyed by account and chained; `marks` stand in every partition and concern every account of it. The
-    functions are pure: a state and what happened in, the next state and its commands out.
+    `events` are keyed by account and chained; `marks` stand in every partition and concern every account of it. `feeds`
+    are keyed by account too, what the outside said: a function that raises Unreadable sends the record to the dead
+    letters. `broadcasts` stand in every partition as marks do, and are folded into one value that begins as `shared`
+    and is the last argument of every function of an agent that has them. The functions are pure: a state and what
+    happened in, the next state and its commands out.
     """
 
     name: str
@@ -27,13 +34,18 @@ class Agent(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     marks: str
     commands: str
     initial: S
-    on_event: Callable[[S, Recorded[Any], Board], tuple[S, Sequence[Issued[Any]]]]
-    on_mark: Callable[[S, Board], tuple[S, Sequence[Issued[Any]]]]
+    on_event: Callable[Concatenate[S, Recorded[Any], Board, ...], Next[S]]
+    on_mark: Callable[Concatenate[S, Board, ...], Next[S]]
+    feeds: tuple[str, ...] = ()
+    on_feed: Callable[Concatenate[S, Heard[Any], Board, ...], Next[S]] | None = None
+    broadcasts: tuple[str, ...] = ()
+    shared: Any = None
+    fold_broadcast: Callable[[Any, Any], Any] | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Every topic it reads."""
-        return (*self.events, self.marks)
+        return (*self.events, *self.feeds, *self.broadcasts, self.marks)
 
 
 APP_ID = "tapeline"
@@ -49,6 +61,10 @@ class App:
 
     def add(self, agent: Agent[Any]) -> None:
         """Attach one; its name is that of its table and of its changelog, so it is given once."""
+        assert bool(agent.feeds) == (agent.on_feed is not None), f"agent {agent.name}: feeds need on_feed, and it them"
+        assert bool(agent.broadcasts) == (agent.fold_broadcast is not None), (
+            f"agent {agent.name}: broadcasts need fold_broadcast, and it them"
+        )
         assert agent.name not in {other.name for other in self.agents}, f"agent {agent.name} is attached twice"
         self.agents.append(agent)
 

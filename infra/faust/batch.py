@@ -13,12 +13,12 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from domain.kernel.messages import Issued, OwnershipTaken, Recorded
+from domain.kernel.messages import Heard, Issued, Observed, OwnershipTaken, Recorded, Unreadable
 from domain.market_data.marks import Mark, follow
 from infra import telemetry, tracing
 from infra.avro.codec import Codec, Undecodable
 from infra.commands import TRACE, outgoing
-from infra.faust.agent import Agent, Reached, Step
+from infra.faust.agent import Agent, Next, Reached, Step
 from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable, Partition, States
 from infra.kafka import chain
@@ -86,34 +86,61 @@ class Batches(Generic[S]):
         number = message.partition
         partition = self._states.of(number)
         changed = self._changed.setdefault(number, _Changed(event))
+        value = message.value or b""
         try:
             if message.topic == self._agent.marks:
-                mark = self._codec.decode_observed(message.value or b"", Mark)
-                self._apply_mark(partition, changed, message, mark)
+                self._apply_mark(partition, changed, message, self._codec.decode_observed(value, Mark))
+            elif message.topic in self._agent.broadcasts:
+                self._apply_broadcast(partition, changed, message, self._codec.decode_observed(value, Observed))
+            elif message.topic in self._agent.feeds:
+                self._apply_feed(partition, changed, message, self._codec.decode_observed(value, Observed))
             else:
-                recorded = self._codec.decode_event(message.value or b"")
-                self._apply_event(partition, changed, message, recorded)
+                self._apply_event(partition, changed, message, self._codec.decode_event(value))
             self._dead.used()
         except Undecodable as poison:
             if poison.kind == NEWER_WRITER:
                 raise  # Skipping what a newer writer said would make the state wrong: readers are deployed first.
             await self._dead.bury(_arrived(message), poison.kind, str(poison))
+        except Unreadable as poison:
+            await self._dead.bury(_arrived(message), "UNREADABLE", str(poison))
 
     def _apply_event(self, partition: Partition[S], changed: "_Changed", message: Any, recorded: Recorded[Any]) -> None:
         self._check(partition, changed, message, recorded)
         if isinstance(recorded.event, OwnershipTaken):
             return
+        self._apply_keyed(partition, changed, message, self._agent.on_event, recorded)
+
+    def _apply_feed(self, partition: Partition[S], changed: "_Changed", message: Any, observed: Observed) -> None:
+        assert self._agent.on_feed is not None  # App.add looked.
+        heard = Heard(message=observed, topic=message.topic, offset=message.offset)
+        self._apply_keyed(partition, changed, message, self._agent.on_feed, heard)
+
+    def _apply_keyed(
+        self, partition: Partition[S], changed: "_Changed", message: Any, step: Callable[..., Next[S]], what: Any
+    ) -> None:
         if not message.key:
-            raise Undecodable("NO_KEY", "an event without a key belongs to no account")
+            raise Undecodable("NO_KEY", "a record without a key belongs to no account")
         account = self._states.account(partition, message.key)
         changed.keys[message.key] = None
         if message.offset <= account.seen.get(message.topic, -1):
             return
-        account.state, issued = self._agent.on_event(account.state, recorded, partition.board)
+        account.state, issued = step(account.state, what, partition.board, *self._shared(partition))
         account.seen[message.topic] = message.offset
         if issued:
             trace = dict(message.headers or ()).get(TRACE, b"")
             self._issued += [(each, trace) for each in issued]
+
+    def _apply_broadcast(self, partition: Partition[S], changed: "_Changed", message: Any, observed: Observed) -> None:
+        changed.shared = True
+        if message.offset <= partition.shared_seen.get(message.topic, -1):
+            return
+        assert self._agent.fold_broadcast is not None  # App.add looked.
+        partition.shared = self._agent.fold_broadcast(partition.shared, observed)
+        partition.shared_seen[message.topic] = message.offset
+
+    def _shared(self, partition: Partition[S]) -> tuple[Any, ...]:
+        """What the agent's functions are given besides the board: nothing, for an agent without broadcasts."""
+        return (partition.shared,) if self._agent.broadcasts else ()
 
     def _apply_mark(self, partition: Partition[S], changed: "_Changed", message: Any, mark: Mark) -> None:
         topic, offset = message.topic, message.offset
@@ -129,7 +156,7 @@ class Batches(Generic[S]):
             if offset <= account.seen.get(topic, -1):
                 changed.keys[key] = None
                 continue
-            state, issued = self._agent.on_mark(account.state, partition.board)
+            state, issued = self._agent.on_mark(account.state, partition.board, *self._shared(partition))
             if state is not account.state or issued:
                 account.state = state
                 changed.keys[key] = None
@@ -168,6 +195,8 @@ class Batches(Generic[S]):
                 self._reached(Step.PUT)
             if changed.board:
                 self._states.put_board(changed.event, partition)
+            if changed.shared:
+                self._states.put_shared(changed.event, partition)
             if changed.links:
                 self._states.put_links(changed.event, partition)
 
@@ -179,6 +208,7 @@ class _Changed:
         self.event = event
         self.keys: dict[bytes, None] = {}
         self.board = False
+        self.shared = False
         self.links = False
 
 

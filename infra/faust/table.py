@@ -1,8 +1,8 @@
 """One agent's Faust table -> all states of a partition in memory beside it, and the acknowledgements of its changelog.
 
 A mark concerns every account of its partition, and a table cannot say which those are without reading them all: so a
-partition is read once when it becomes ours, and from then on memory and table are changed together. Two keys that no
-account can have keep what the partition shares: its board, and the last link of each chain of events.
+partition is read once when it becomes ours, and from then on memory and table are changed together. Three keys that no
+account can have keep what the partition shares: its board, the fold of its broadcasts, and the last link of each chain.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ S = TypeVar("S")
 
 BOARD_KEY = b"\x00board"
 LINKS_KEY = b"\x00links"
+SHARED_KEY = b"\x00shared"
 BLOCK_CACHE_BYTES = 16 << 20  # Per partition; RocksDB's own default would be gigabytes. States are in memory anyway.
 WRITE_BUFFER_BYTES = 8 << 20
 WRITE_BUFFERS_MAX = 2  # One is filled while the other is written out.
@@ -48,6 +49,8 @@ class Partition(msgspec.Struct, Generic[S]):
     accounts: dict[bytes, Account[S]]
     board_seen: dict[str, int]
     board: Board
+    shared_seen: dict[str, int]
+    shared: Any
     links: dict[str, Link]
 
 
@@ -104,6 +107,7 @@ class States(Generic[S]):
         self._table = table
         self._values: Values[S] = Values(type(agent.initial))
         self._boards = Values(Board)
+        self._shared: Values[Any] = Values(type(agent.shared))
         self._links = Values(Links)
         self._partitions: dict[int, Partition[S]] = {}
         table.on_recover(self._forget)
@@ -133,6 +137,10 @@ class States(Generic[S]):
         """Keep the board. It comes after the accounts: a board that is kept says that they are."""
         self._table.put(event, BOARD_KEY, self._boards.encode(partition.board_seen, partition.board))
 
+    def put_shared(self, event: Any, partition: Partition[S]) -> None:
+        """Keep the fold of the broadcasts, behind the accounts that were decided with it."""
+        self._table.put(event, SHARED_KEY, self._shared.encode(partition.shared_seen, partition.shared))
+
     def put_links(self, event: Any, partition: Partition[S]) -> None:
         """Keep the chains' last links, the very last of a batch."""
         self._table.put(event, LINKS_KEY, self._links.encode({}, Links(partition.links)))
@@ -141,10 +149,12 @@ class States(Generic[S]):
         self._partitions.clear()
 
     def _read(self, number: int) -> Partition[S]:
-        partition: Partition[S] = Partition({}, {}, Board(), {})
+        partition: Partition[S] = Partition({}, {}, Board(), {}, self._agent.shared, {})
         for key, value in self._table.items_of(number):
             if key == BOARD_KEY:
                 partition.board_seen, partition.board = self._boards.decode(value)
+            elif key == SHARED_KEY:
+                partition.shared_seen, partition.shared = self._shared.decode(value)
             elif key == LINKS_KEY:
                 partition.links = dict(self._links.decode(value)[1].by_topic)
             else:

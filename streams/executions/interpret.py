@@ -9,8 +9,8 @@ import asyncio
 import msgspec
 
 from domain.executions import messages
-from domain.executions.messages import Unreadable, VenueMessage
-from domain.kernel.messages import Issued
+from domain.executions.messages import VenueMessage
+from domain.kernel.messages import Issued, Unreadable
 from infra.avro.codec import Undecodable
 from infra.kafka.records import Arrived
 from streams.effects import Effect, Tools

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from domain.executions.messages import EFFECT, Unreadable, VenueMessage, client_order_id, command_id, interpret, split
+from domain.executions.messages import EFFECT, VenueMessage, client_order_id, command_id, interpret, split
 from domain.kernel.ids import AccountId, ExecutionId, Micros, OrderId, Symbol
+from domain.kernel.messages import Unreadable
 from domain.kernel.money import Price, Quantity
 from domain.orders import commands as c
 from domain.orders.commands import OrderCommand, Side

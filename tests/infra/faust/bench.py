@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, To
 from confluent_kafka.admin import AdminClient
 
 from deploy.local import ports
-from domain.kernel.ids import DepositId, Micros, event_id
+from domain.executions.messages import VenueMessage
+from domain.kernel.ids import AccountId, DepositId, Micros, event_id
 from domain.kernel.market import Phase
 from domain.kernel.messages import GENESIS, Event, Recorded
 from domain.kernel.money import Money, Price
@@ -26,12 +27,13 @@ from domain.market_data.marks import Mark, MarkPrice
 from domain.orders.events import CashCredited
 from infra.avro.codec import Codec
 from infra.faust.agent import App
+from infra.faust.table import SHARED_KEY
 from infra.faust.topics import topics
 from infra.faust.values import Values
 from infra.kafka.sender import murmur2_partition
 from infra.kafka.topics import TopicSpec, declare
 from infra.settings import PARTITIONS
-from tests.infra.faust.counting import Count, agents_of
+from tests.infra.faust.counting import Count, Known, agents_of
 
 READY_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 20.0
@@ -50,6 +52,8 @@ class Tape:
         self._previous: dict[tuple[str, int], bytes] = defaultdict(lambda: GENESIS)
         self._sequence: dict[tuple[str, int], int] = defaultdict(int)
         self._marks = 0
+        self._heard = 0
+        self._lists = 0
         self._newest: dict[tuple[str, int], int] = {}
 
     @property
@@ -109,6 +113,38 @@ class Tape:
                 )
             self._marks += 1
         self._commit()
+
+    def hear(self, *names: str, body: bytes = b"said") -> None:
+        """One message of the outside about each of these accounts, on the keyed feed."""
+        self._producer.begin_transaction()
+        for account in names:
+            self._say(
+                "executions.messages", account, murmur2_partition(account.encode(), PARTITIONS), self._heard, body
+            )
+            self._heard += 1
+        self._commit()
+
+    def broadcast(self, count: int) -> None:
+        """So many messages, each in every partition."""
+        self._producer.begin_transaction()
+        for _ in range(count):
+            for partition in range(PARTITIONS):
+                self._say("lists", "", partition, self._lists, b"list")
+            self._lists += 1
+        self._commit()
+
+    def _say(self, topic: str, account: str, partition: int, sequence: int, body: bytes) -> None:
+        message = VenueMessage(
+            source_id=f"{topic}-{sequence}",
+            venue="v",
+            tenant="t",
+            account_id=AccountId(account),
+            sequence=sequence,
+            body=body,
+            received_at=Micros(0),
+        )
+        value, key = self._codec.encode_observed(message), account.encode() or None
+        self._producer.produce(f"{self.run}.{topic}", value, key, partition, on_delivery=self._written)
 
     def _produce(self, topic: str, account: str, event: Event) -> None:
         partition = murmur2_partition(account.encode(), PARTITIONS)
@@ -247,6 +283,12 @@ class Bench:
         values = Values(Count)
         latest = {message.key(): message.value() for message in self.read(self.changelog)}
         return {key.decode(): values.decode(value)[1] for key, value in latest.items() if not key.startswith(b"\x00")}
+
+    def known(self) -> list[int]:
+        """How many broadcasts each partition that has met one has folded, as its changelog says."""
+        values = Values(Known)
+        latest = {message.partition(): message for message in self.read(self.changelog) if message.key() == SHARED_KEY}
+        return [values.decode(message.value())[1].count for message in latest.values()]
 
     def commands(self, topic: str = "") -> dict[str, list[tuple[int, bytes, bytes]]]:
         """Every command by its id, with each place and payload it was seen in."""

@@ -16,8 +16,9 @@ import msgspec
 from immutables import Map
 
 import contexts
+from domain.executions.messages import VenueMessage
 from domain.kernel.ids import BreachId, Micros, derived
-from domain.kernel.messages import Issued, Recorded
+from domain.kernel.messages import Heard, Issued, Recorded, Unreadable
 from domain.market_data.marks import Board
 from domain.orders.events import CashCredited
 from domain.risk.commands import Measure, ReportBreach
@@ -29,21 +30,31 @@ from infra.settings import Settings
 from streams.orders import day_end
 from streams.risk import exposure
 
+UNREADABLE = b"unreadable"
+
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """How often each kind of event came, their sum, and the unbroken run of marks."""
+    """How often each kind of event came and their sum, what was heard, the broadcasts known, the run of marks."""
 
     events: Map[str, int] = Map()
     total: int = 0
+    heard: int = 0
+    known: int = 0
     mark_first: int = -1
     mark_last: int = -1
     marks: int = 0
 
 
+class Known(msgspec.Struct, frozen=True):
+    """The fold of the broadcast: its length, while its messages come in their order."""
+
+    count: int = 0
+
+
 Counted = tuple[Count, Sequence[Issued[ReportBreach]]]
 
 
-def on_event(state: Count, recorded: Recorded[Any], board: Board) -> Counted:
+def on_event(state: Count, recorded: Recorded[Any], board: Board, known: Known) -> Counted:
     event = recorded.event
     kind = type(event).__name__
     amount = event.amount if isinstance(event, CashCredited) else 1
@@ -52,9 +63,24 @@ def on_event(state: Count, recorded: Recorded[Any], board: Board) -> Counted:
     return counted, (_command(recorded.stream_id, recorded.event_id, count),)
 
 
-def on_mark(state: Count, board: Board) -> Counted:
+def on_feed(state: Count, heard: Heard[VenueMessage], board: Board, known: Known) -> Counted:
+    message = heard.message
+    if message.body == UNREADABLE:
+        raise Unreadable(f"message {message.source_id} says nothing")
+    counted = msgspec.structs.replace(state, heard=state.heard + 1)
+    return counted, (_command(message.account_id, message.source_id, counted.heard),)
+
+
+def fold_broadcast(known: Known, message: VenueMessage) -> Known:
+    assert message.sequence == known.count, "a broadcast was missed or doubled"
+    return Known(known.count + 1)
+
+
+def on_mark(state: Count, board: Board, known: Known) -> Counted:
     first = board.sequence if state.mark_first < 0 else state.mark_first
-    counted = msgspec.structs.replace(state, mark_first=first, mark_last=board.sequence, marks=state.marks + 1)
+    counted = msgspec.structs.replace(
+        state, mark_first=first, mark_last=board.sequence, marks=state.marks + 1, known=known.count
+    )
     return counted, ()
 
 
@@ -83,11 +109,16 @@ def agent_of(run: str) -> Agent[Count]:
     return Agent(
         name=f"{run}.counting",
         events=(f"{run}.orders.events", f"{run}.risk.events"),
+        feeds=(f"{run}.executions.messages",),
+        broadcasts=(f"{run}.lists",),
         marks=f"{run}.market_data.marks",
         commands=f"{run}.commands",
         initial=Count(),
+        shared=Known(),
         on_event=on_event,
+        on_feed=on_feed,
         on_mark=on_mark,
+        fold_broadcast=fold_broadcast,
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from domain.risk.events import HaltOrdered
 from infra.faust.agent import Step
+from infra.settings import PARTITIONS
 from tests.infra.faust.bench import Bench, accounts, credit
+from tests.infra.faust.counting import UNREADABLE
 
 pytestmark = pytest.mark.kafka
 
@@ -16,6 +18,8 @@ CREDITS = 2_000
 HALTS = 300
 MARKS = 120
 MARKS_AFTER = 5
+HEARD = 600
+BROADCASTS = 15
 PER_TRANSACTION = 50
 KILLS = ((Step.COMMANDS, 1), (Step.PUT, 40), (Step.CHANGELOG, 2), (Step.PUT, 110), (Step.COMMANDS, 2))
 
@@ -37,7 +41,11 @@ def load(bench: Bench) -> int:
             bench.tape.commit("risk.events", [(chance.choice(names), HaltOrdered(reason="r"))] * PER_TRANSACTION)
         if number % 100 == 0:
             bench.tape.mark(MARKS * 100 // CREDITS)
+            bench.tape.hear(*chance.sample(names, 30))
+        if number % 400 == 0:
+            bench.tape.broadcast(3)
         if number == 500:
+            bench.tape.hear(names[2], body=UNREADABLE)
             bench.tape.poison("orders.events", names[1])
             bench.tape.commit("orders.events", [("", credit(0))])
     bench.tape.abort("orders.events", names)
@@ -66,10 +74,16 @@ def test_kill_9_at_each_step_loses_nothing_doubles_nothing_and_contradicts_nothi
         assert state.marks == state.mark_last - state.mark_first + 1, f"{account}: a mark was missed or doubled"
         assert state.mark_last == MARKS + MARKS_AFTER - 1, account
 
+    assert sum(state.heard for state in states.values()) == HEARD
+    assert bench.known() == [BROADCASTS] * PARTITIONS
+    assert {state.known for state in states.values()} == {BROADCASTS}
+
     commands = bench.commands()
-    assert len(commands) == CREDITS + HALTS
+    assert len(commands) == CREDITS + HALTS + HEARD
     assert all(len(set(places)) == 1 for places in commands.values()), "one id, two payloads"
 
+    unread = [dict(message.headers()) for message in bench.read(f"{bench.run}.executions.messages.dead")]
+    assert {(letter["id"], letter["cause"]) for letter in unread} == {(unread[0]["id"], b"UNREADABLE")}
     letters = [dict(message.headers()) for message in bench.read(f"{bench.run}.orders.events.dead")]
     causes = {letter["id"]: letter["cause"] for letter in letters}
     assert sorted(causes.values()) == [b"NO_FRAME", b"NO_KEY"]

@@ -18,6 +18,8 @@ def test_changelogs_are_compacted_and_every_source_has_dead_letters() -> None:
         "tapeline-r.counting-changelog": "compact",
         "r.orders.events.dead": "delete",
         "r.risk.events.dead": "delete",
+        "r.executions.messages.dead": "delete",
+        "r.lists.dead": "delete",
         "r.market_data.marks.dead": "delete",
     }
 
