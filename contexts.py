@@ -66,6 +66,7 @@ from projections.read_model import ReadModel
 from projections.risk.board import board
 from streams.accounts.opening import opening
 from streams.accounts.transfers import transfers
+from streams.billing import charges
 from streams.billing.price_lists import copy as copy_price_lists
 from streams.effects import Effect
 from streams.executions.interpret import interpret
@@ -162,6 +163,7 @@ CONTEXTS = (
         events=get_args(BillingEvent),
         feeds=(Feed("price_lists", PriceList, is_whole=True),),
         effects=(copy_price_lists,),
+        agents=(charges.attach,),
         projections=(price_lists, charged_fills, invoices_issued, notes_issued),
         routes=billing_rest.ROUTES,
         cli=billing_cli.attach,

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Generic, TypeAlias, TypeVar
 import msgspec
 
 from domain.kernel.messages import Heard, Issued, Recorded
-from domain.market_data.marks import Board
+from domain.market_data.marks import Board, Mark
 
 S = TypeVar("S")
 
@@ -25,8 +25,9 @@ class Agent(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     `events` are keyed by account and chained; `marks` stand in every partition and concern every account of it. `feeds`
     are keyed by account too, what the outside said: a function that raises Unreadable sends the record to the dead
     letters. `broadcasts` stand in every partition as marks do, and are folded into one value that begins as `shared`
-    and is the last argument of every function of an agent that has them. The functions are pure: a state and what
-    happened in, the next state and its commands out.
+    and is the last argument of every function of an agent that has them. `fold_mark` folds marks into that value too,
+    before any account sees them; it may meet a mark that it has folded before, and must know it. The functions are
+    pure: a state and what happened in, the next state and its commands out.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Agent(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     broadcasts: tuple[str, ...] = ()
     shared: Any = None
     fold_broadcast: Callable[[Any, Any], Any] | None = None
+    fold_mark: Callable[[Any, Mark], Any] | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -145,6 +145,10 @@ class Batches(Generic[S]):
     def _apply_mark(self, partition: Partition[S], changed: "_Changed", message: Any, mark: Mark) -> None:
         topic, offset = message.topic, message.offset
         changed.board = True
+        if self._agent.fold_mark is not None:
+            shared = self._agent.fold_mark(partition.shared, mark)
+            changed.shared = changed.shared or shared is not partition.shared
+            partition.shared = shared
         if offset <= partition.board_seen.get(topic, -1):
             changed.keys |= dict.fromkeys(
                 key for key, account in partition.accounts.items() if account.seen.get(topic, -1) >= offset

@@ -21,7 +21,7 @@ from deploy.local import ports
 from domain.executions.messages import VenueMessage
 from domain.kernel.ids import AccountId, DepositId, Micros, event_id
 from domain.kernel.market import Phase
-from domain.kernel.messages import GENESIS, Event, Recorded
+from domain.kernel.messages import GENESIS, Event, Observed, Recorded
 from domain.kernel.money import Money, Price
 from domain.market_data.marks import Mark, MarkPrice
 from domain.orders.events import CashCredited
@@ -91,7 +91,15 @@ class Tape:
         for place in self._sequence:
             self._sequence[place] += 1
 
-    def mark(self, count: int = 1, phase: Phase = Phase.OPEN, **last: int) -> None:
+    def everywhere(self, topic: str, message: Observed) -> None:
+        """One record, the same in every partition."""
+        self._producer.begin_transaction()
+        value = self._codec.encode_observed(message)
+        for partition in range(PARTITIONS):
+            self._producer.produce(f"{self.run}.{topic}", value, None, partition, on_delivery=self._written)
+        self._commit()
+
+    def mark(self, count: int = 1, phase: Phase = Phase.OPEN, session_date: str = "2012-03-05", **last: int) -> None:
         """So many marks, each in every partition."""
         self._producer.begin_transaction()
         for _ in range(count):
@@ -100,7 +108,7 @@ class Tape:
             mark = Mark(
                 sequence=self._marks,
                 market_time=at,
-                session_date="2012-03-05",
+                session_date=session_date,
                 phase=phase,
                 observed_at=at,
                 is_complete=False,

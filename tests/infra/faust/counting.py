@@ -27,6 +27,7 @@ from infra.avro.codec import Codec
 from infra.faust import worker
 from infra.faust.agent import Agent, App, Step
 from infra.settings import Settings
+from streams.billing import charges
 from streams.orders import day_end
 from streams.risk import exposure
 
@@ -129,10 +130,13 @@ def agents_of(run: str, names: Sequence[str]) -> list[Agent[Any]]:
         exposure.attach(app)
     if "orders.day_end" in names:
         day_end.attach(app)
+    if "billing.charges" in names:
+        charges.attach(app)
     moved = [
         msgspec.structs.replace(
             agent,
             events=tuple(f"{run}.{topic}" for topic in agent.events),
+            broadcasts=tuple(f"{run}.{topic}" for topic in agent.broadcasts),
             marks=f"{run}.{agent.marks}",
             commands=f"{run}.{agent.commands}",
         )
