@@ -9,10 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
-from gateways import docs, server
+from gateways import docs, page, server
 from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
 from gateways.journal import journal_of
-from gateways.operations import live
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
 from infra.avro.codec import Codec, Undecodable
@@ -93,7 +92,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         )
         doorkeeper = Doorkeeper(Verifier(settings.state_dir), requests_per_second_max)
         app = server.application(routes, services, doorkeeper, readback.ready)
-        app.add_routes([*docs.routes(routes, carried), *live.pages()])
+        app.add_routes([*docs.routes(routes, carried), *page.routes()])
         probes = await serve_probes(settings.metrics_port, readback.ready)
         if probes is not None:
             stack.push_async_callback(probes.cleanup)

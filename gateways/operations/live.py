@@ -1,11 +1,8 @@
-"""GET /live: a page that shows the tape as it flows; GET /v1/operations/live: what it shows, once a second.
+"""GET /v1/operations/live: what the live page shows, asked once a second; the page itself is `gateways/page.py`.
 
-The page is public and holds no data; everything on it is asked for with the token that its reader typed, which stays in
-the memory of that page. Whoever may operate sees the newest events of the tenant without their contents.
+Whoever may operate a whole tenant sees its newest events without their contents, and how every process is.
 """
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -23,22 +20,6 @@ from infra.tokens import EVERY_ACCOUNT, Scope
 
 EVENTS_MAX = 200
 """Events told at once: more than a screen can show between two looks; the totals count all of them."""
-FOLDER = Path(__file__).parent / "page"
-FILES = {
-    "/live": ("live.html", "text/html"),
-    "/live/live.css": ("live.css", "text/css"),
-    "/live/live.js": ("live.js", "text/javascript"),
-    "/live/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
-"""Nothing of another origin is loaded, no script or style stands in the page, and no other page may frame it."""
 
 
 class ContextView(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,20 +84,6 @@ async def look(call: Call, asked: After) -> web.Response:
         readers=told.readers,
     )
     return reply(200, shown(view), {"Cache-Control": "no-store"})
-
-
-def pages() -> list[web.RouteDef]:
-    """The page and the files that it is made of."""
-    return [web.get(path, _served(*named)) for path, named in FILES.items()]
-
-
-def _served(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    text = (FOLDER / name).read_text()
-
-    async def serve(_: web.Request) -> web.StreamResponse:
-        return web.Response(text=text, content_type=kind, headers=HEADERS)
-
-    return serve
 
 
 def _view(glimpse: Glimpse) -> GlimpseView:

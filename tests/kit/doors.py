@@ -17,7 +17,7 @@ from domain.kernel.market import Phase
 from domain.kernel.money import parse_price
 from domain.market_data.marks import Board, MarkPrice
 from domain.orders.commands import CreditCash
-from gateways import docs, receipts, registry, server
+from gateways import docs, page, receipts, registry, server
 from gateways.accounts import rest as accounts_rest
 from gateways.auth import Doorkeeper
 from gateways.billing import rest as billing_rest
@@ -186,10 +186,10 @@ class Doors:
             sockets=Sockets(),
             event_topics=EVENT_TOPICS,
             clock=wall,
-            flow=self.flow,
-            probes=Probes(),
             vault=self.vault,
             inbox=Inbox(self.feeds, self.vault, codec, wall, WEBHOOK_SECRET),
+            flow=self.flow,
+            probes=Probes(),
         )
         self.verifier = Verifier(state_dir)
         self.url = ""
@@ -209,7 +209,7 @@ class Doors:
         """The door, and a trader before it whose account may trade."""
         doorkeeper = Doorkeeper(self.verifier, requests_per_second_max)
         app = server.application(ROUTES, self.services, doorkeeper, lambda: (True, "in memory"))
-        app.add_routes([*docs.routes(ROUTES, tuple(contexts.carried())), *live.pages()])
+        app.add_routes([*docs.routes(ROUTES, tuple(contexts.carried())), *page.routes()])
         runner = await server.serve(app, "127.0.0.1", 0)
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateways.operations import live
+from gateways import page as live_page
 from infra.tokens import EVERY_ACCOUNT, Scope
 from tests.kit.doors import Client, Doors
 
@@ -71,7 +71,7 @@ async def test_names_a_number_that_is_none(doors: Doors, trader: Client, after: 
 
 async def test_the_page_loads_local_files_alone_and_runs_nothing_inline(doors: Doors, trader: Client) -> None:
     nobody = trader.with_token("")
-    for path in live.FILES:
+    for path in live_page.FILES:
         response, content = await nobody.ask("GET", path)
         policy = response.headers["Content-Security-Policy"]
         assert response.status == 200
@@ -82,4 +82,4 @@ async def test_the_page_loads_local_files_alone_and_runs_nothing_inline(doors: D
         assert not re.search(r"<script>|\son\w+=|\sstyle=|//[a-z]+\.[a-z]+/(?!2000/svg)", text)
     _, page = await nobody.ask("GET", "/live")
     linked = re.findall(r'(?:src|href)="([^"]+)"', page.decode())
-    assert set(linked) <= set(live.FILES)
+    assert set(linked) <= set(live_page.FILES)
