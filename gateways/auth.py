@@ -40,13 +40,33 @@ class Doorkeeper:
             caller = self._verifier.verify(_token_of(request))
         except TokenRefused as refused:
             raise unauthenticated() from refused
-        self._admit_often(caller.token_id, "This token")
+        self.count(caller)
         return caller
+
+    def count(self, caller: Caller) -> None:
+        """One more request of this token, at whatever door. Raises Problem: 429."""
+        self._admit_often(caller.token_id, "This token")
 
     def outsider(self, route: Route) -> Caller:
         """Whoever knocks at a door where a signature stands for a token; all of them share one rate. Raises 429."""
         self._admit_often(route.name, "This door")
         return NOBODY
+
+    def admit(self, caller: Caller, route: Route, account_id: str | None) -> None:
+        """Let the caller in, or raise Problem: 403 for a missing scope, 404 for an account that is not the caller's."""
+        if route.scope is not None and route.scope not in caller.scopes:
+            raise Problem(
+                403,
+                "scope-missing",
+                f"This needs the scope `{route.scope}`.",
+                remedy=f"Use a token with `{route.scope}`.",
+            )
+        if account_id is None:
+            return
+        # Orders and cash move for the token's own account only, however much else the token may see.
+        allowed = is_own(caller, account_id) if route.scope is Scope.TRADE else may_see(caller, account_id)
+        if not allowed:
+            raise not_found()
 
     def _admit_often(self, name: str, who: str) -> None:
         if not self._limiter.hit(self._limit, name):
@@ -57,20 +77,6 @@ class Doorkeeper:
                 remedy="Slow down and send the request again.",
                 headers={"Retry-After": "1"},
             )
-
-
-def admit(caller: Caller, route: Route, account_id: str | None) -> None:
-    """Let the caller in, or raise Problem: 403 for a missing scope, 404 for an account that is not the caller's."""
-    if route.scope is not None and route.scope not in caller.scopes:
-        raise Problem(
-            403, "scope-missing", f"This needs the scope `{route.scope}`.", remedy=f"Use a token with `{route.scope}`."
-        )
-    if account_id is None:
-        return
-    # Orders and cash move for the token's own account only, however much else the token may see.
-    allowed = is_own(caller, account_id) if route.scope is Scope.TRADE else may_see(caller, account_id)
-    if not allowed:
-        raise not_found()
 
 
 def _token_of(request: web.Request) -> str:

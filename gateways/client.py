@@ -71,7 +71,7 @@ class Client:
         while asyncio.get_running_loop().time() < until:
             status, _, receipt = await self._ask("GET", location, None, {}, {})
             if status != _RECEIPT:
-                return _decided(receipt["event"])
+                return _decided(receipt)
             await asyncio.sleep(FOLLOW_EVERY_SECONDS)
         raise Refused(
             {
@@ -137,7 +137,10 @@ def account_of(token: str, account: str) -> str:
     return account
 
 
-def _decided(event: dict[str, Json]) -> Json:
+def _decided(receipt: dict[str, Json]) -> Json:
+    event = receipt["event"]
+    if event is None:
+        raise Refused({"detail": receipt["detail"], "remedy": "Look at `./tapeline dead list`, then repeat it."})
     if str(event.get("event_type", "")).endswith("Refused"):
         raise Refused({"detail": f"{event.get('reason')}.", "reason": event.get("reason")})
     return event

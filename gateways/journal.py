@@ -24,8 +24,8 @@ def journal_of(database: Database, codec: Codec) -> Journal:
 
 async def is_known(database: Database, tenant: str, account_id: str) -> bool:
     """The tenant has an account of this id."""
-    before_all = dict.fromkeys(partitions_of(account_id, ("accounts.events",)), -1)
-    return bool(await journal.after(database, tenant, account_id, before_all, 1))
+    everything = dict.fromkeys(partitions_of(account_id, ("accounts.events",)), journal.Span())
+    return bool(await journal.between(database, tenant, (account_id,), everything, 1))
 
 
 def partitions_of(account_id: str, topics: tuple[str, ...]) -> list[Partition]:

@@ -8,7 +8,7 @@ import msgspec
 from pydantic import BaseModel
 
 from gateways.problems import CONTENT_TYPE
-from gateways.routes import Route
+from gateways.routes import RESPOND_ASYNC, ReceiptView, Route
 from gateways.views import schema_of
 from infra.tokens import Scope
 
@@ -47,7 +47,7 @@ _PREFER: Json = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "`respond-async`: answer 202 with a receipt at once.",
+    "description": "`respond-async` (RFC 7240): answer 202 with a receipt once the command is durable.",
 }
 
 
@@ -125,8 +125,16 @@ def _responses(route: Route, schemas: Json) -> Json:
         responses[str(status)] = response
     if route.method != "GET":
         responses["202"] = {
-            "description": "The decision was not read back in time: ask for it at Location.",
-            "headers": {"Location": {"schema": {"type": "string"}}},
+            "description": "The command stands on its topic, its decision was not waited for: ask at Location.",
+            "headers": {
+                "Location": {"schema": {"type": "string"}, "description": "Where to ask, as it is."},
+                "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until asking is worth it."},
+                "Preference-Applied": {
+                    "schema": {"type": "string", "enum": [RESPOND_ASYNC]},
+                    "description": "When the request preferred it.",
+                },
+            },
+            "content": {"application/json": {"schema": referenced(ReceiptView, schemas)}},
         }
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     responses["default"] = {"description": "A problem.", "content": {CONTENT_TYPE: problem}}

@@ -38,9 +38,9 @@ class Problem(Exception):
         self.reason = reason
         self.headers = headers or {}
 
-    def response(self) -> web.Response:
-        """The problem as it is sent."""
-        members = {
+    def members(self) -> dict[str, str | int]:
+        """The members of RFC 9457 that there are."""
+        members: dict[str, str | int | None] = {
             "type": f"urn:tapeline:problem:{self.kind}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
@@ -49,7 +49,11 @@ class Problem(Exception):
             "remedy": self.remedy,
             "reason": self.reason,
         }
-        body = msgspec.json.encode({name: value for name, value in members.items() if value is not None})
+        return {name: value for name, value in members.items() if value is not None}
+
+    def response(self) -> web.Response:
+        """The problem as it is sent."""
+        body = msgspec.json.encode(self.members())
         return web.Response(body=body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers)
 
 
@@ -81,12 +85,13 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001  (the last place that can answer)
-        response = _problem(error).response()
+        response = problem_of(error).response()
     HTTP_ANSWERS.labels(str(response.status)).inc()
     return response
 
 
-def _problem(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """How an error is told, whatever the door."""
     match error:
         case Problem():
             return error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from gateways.http import Query
 from gateways.journal import partitions_of
 from gateways.problems import Problem, not_found, unavailable
 from gateways.routes import Call
+from infra.kafka.records import Partition
 from infra.postgres import Database
 from projections import generations
 from projections.read_model import ReadModel
@@ -61,29 +62,37 @@ async def at_least(call: Call, model: ReadModel) -> None:
     until = time.monotonic() + REFLECT_WAIT_MS / 1000
     for (topic, partition), sequence in wanted.items():
         if topic in model.events:
-            await _reflects(call.services.database, model.name, (topic, partition), sequence, until)
+            await reflects(call.services.database, model.name, (topic, partition), sequence, until)
 
 
-async def found(call: Call, model: ReadModel, read: Callable[[], Awaitable[R | None]]) -> R:
+async def found(call: Call, model: ReadModel, read: Callable[[], Awaitable[R | None]], *, stream_id: str = "") -> R:
     """The row, asked for once more when it is not there: a row that was written a moment ago is only late.
 
-    "Nothing of yours" is said when the read model has all that this gateway had read back of the account's partition.
+    "Nothing of yours" is said when the read model has all that this gateway had read back of the partition of the
+    account, or of another stream that is named.
     Raises Problem: 404.
     """
     await at_least(call, model)
-    seen = {place: call.services.fanout.sequence(place) for place in partitions_of(call.account_id, model.events)}
+    places = partitions_of(stream_id or call.account_id, model.events)
+    seen = {place: call.services.fanout.sequence(place) for place in places}
     row = await read()
     if row is None:
-        until = time.monotonic() + REFLECT_WAIT_MS / 1000
-        for place, sequence in seen.items():
-            await _reflects(call.services.database, model.name, place, sequence, until)
+        await reflects_all(call.services.database, model, seen)
         row = await read()
     if row is None:
         raise not_found()
     return row
 
 
-async def _reflects(database: Database, name: str, place: tuple[str, int], sequence: int, until: float) -> None:
+async def reflects_all(database: Database, model: ReadModel, seen: Mapping[Partition, int]) -> None:
+    """Wait until the read model has these sequences. Raises Problem: 503."""
+    until = time.monotonic() + REFLECT_WAIT_MS / 1000
+    for place, sequence in seen.items():
+        await reflects(database, model.name, place, sequence, until)
+
+
+async def reflects(database: Database, name: str, place: Partition, sequence: int, until: float) -> None:
+    """Wait until the read model has this sequence. Raises Problem: 503."""
     while True:
         reached = await generations.reflected(database, name, *place)
         if reached >= sequence:

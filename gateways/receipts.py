@@ -1,36 +1,75 @@
-"""Where a door that could not wait sends its client: the decision on a command, from memory or the journal."""
+"""Where a door that could not wait sends its client: the decision on a command, from memory or the journal.
 
-import msgspec
+The address of a receipt says where the command stands on its topic. So a command that was sent and waits can be told
+from one that its decider went past without a decision, and from one that nobody ever sent.
+"""
+
 from aiohttp import web
+from pydantic import Field
 
-from gateways.problems import not_found
-from gateways.routes import Call, Route, position_of, reply
+from gateways import cursor
+from gateways.cursor import TOKEN_CHARACTERS_MAX, CursorUnreadable
+from gateways.http import Query
+from gateways.problems import Problem, not_found
+from gateways.reads import reflects_all
+from gateways.routes import Call, ReceiptStatus, ReceiptView, Route, position_of, reply
 from gateways.views import Json, event_shown, shown
-from infra.bus import RETRY_AFTER_S
+from infra.bus import RETRY_AFTER_S, Answer
 from infra.tokens import EVERY_ACCOUNT, Scope
+from projections.orders.journal import journal
 
 
-class ReceiptView(msgspec.Struct, frozen=True, kw_only=True):
-    """PENDING until a decision is read back under this id, then DECIDED with the event: the fact or the refusal."""
+class ReceiptQuery(Query):
+    """Where the command stands on its topic."""
 
-    command_id: str
-    status: str
-    event: dict[str, str] | None = None
+    sent: str | None = Field(
+        default=None, max_length=TOKEN_CHARACTERS_MAX, description="From the address of the receipt, as it came."
+    )
 
 
-async def read_receipt(call: Call, _: None) -> web.Response:
-    """200 with the decision, or 202 when nothing is decided under this id yet."""
-    command_id = call.request.match_info["command_id"]
+async def read_receipt(call: Call, query: ReceiptQuery) -> web.Response:
+    """200 with the decision, 202 while it is awaited, 404 when nothing shows that the command was ever sent."""
+    command_id = call.path["command_id"]
+    place, offset = _sent(query)
+    decided = -1 if place is None else call.services.fanout.decided(place)
     answer = await call.services.bus.find(command_id)
-    if answer is None:
-        pending = shown(ReceiptView(command_id=command_id, status="PENDING"))
-        return reply(202, pending, {"Retry-After": str(RETRY_AFTER_S)})
+    if answer is None and place is not None and decided > offset:
+        # Ours is behind us: once the journal has all that we know of, what it does not have was never decided.
+        await reflects_all(call.services.database, journal, {place: call.services.fanout.sequence(place)})
+        answer = await call.services.bus.find(command_id)
+        if answer is None:
+            detail = "The command was set aside without a decision."
+            view = ReceiptView(command_id=command_id, status=ReceiptStatus.SET_ASIDE, detail=detail)
+            return reply(200, shown(view))
+    if answer is not None:
+        return _decided(call, answer)
+    if place is None:
+        raise not_found()
+    pending = shown(ReceiptView(command_id=command_id, status=ReceiptStatus.PENDING))
+    return reply(202, pending, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _decided(call: Call, answer: Answer) -> web.Response:
     recorded = answer.recorded
     # What concerns no account by itself is asked for under all of them, which only a token for all of them may do.
     if recorded.tenant != call.caller.tenant or call.account_id not in (recorded.stream_id, EVERY_ACCOUNT):
         raise not_found()
-    decided: Json = {"command_id": command_id, "status": "DECIDED", "event": event_shown(recorded)}
-    return reply(200, decided, position_of(answer))
+    view = ReceiptView(command_id=call.path["command_id"], status=ReceiptStatus.DECIDED)
+    told: Json = shown(view) | {"event": event_shown(recorded)}
+    return reply(200, told, position_of(answer))
+
+
+def _sent(query: ReceiptQuery) -> tuple[tuple[str, int] | None, int]:
+    """The partition of events in which the decision will stand, and the offset of the command."""
+    if query.sent is None:
+        return None, -1
+    try:
+        ((topic, partition), offset) = next(iter(cursor.decode(query.sent).items()))
+    except (CursorUnreadable, StopIteration) as error:
+        raise Problem(
+            400, "invalid", f"`sent`: {error}", field="sent", remedy="Ask at the address of the receipt as it came."
+        ) from error
+    return (f"{topic.removesuffix('.commands')}.events", partition), offset
 
 
 ROUTES = (
@@ -40,6 +79,7 @@ ROUTES = (
         handler=read_receipt,
         summary="The decision on a command that was answered with 202",
         scope=Scope.READ,
+        query=ReceiptQuery,
         answers={200: ReceiptView, 202: ReceiptView},
     ),
 )

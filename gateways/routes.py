@@ -4,7 +4,10 @@ Who is calling, how often, for which account, with which key, and does the body 
 asks these in one place, so that a handler has its four moves left: parse, make command, send, answer.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -18,8 +21,9 @@ from domain.market_data.marks import Board
 from gateways import cursor, tracing
 from gateways.problems import Problem, unavailable
 from gateways.sockets import Sockets
+from gateways.views import shown
 from infra.avro.codec import Codec
-from infra.bus import Answer, CommandBus, Pending
+from infra.bus import RETRY_AFTER_S, Answer, CommandBus, Pending
 from infra.clock import Clock
 from infra.fanout import Fanout
 from infra.flow import Flow
@@ -32,6 +36,8 @@ from infra.telemetry import concerns
 from infra.tokens import EVERY_ACCOUNT, Caller, Scope
 
 C = TypeVar("C", bound=Command)
+RESPOND_ASYNC = "respond-async"
+"""What `Prefer` says when a client wants a receipt instead of waiting (RFC 7240)."""
 Handler = Callable[["Call", Any], Awaitable[web.StreamResponse]]
 
 
@@ -90,23 +96,75 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     inbox: Inbox
 
 
+class Admits(Protocol):
+    """The doorkeeper, as far as a handler needs it that lets many requests in."""
+
+    def count(self, caller: Caller) -> None:
+        """One more request of this token. Raises Problem: 429."""
+        ...
+
+    def admit(self, caller: Caller, route: Route, account_id: str | None) -> None:
+        """Let the caller in, or raise Problem: 403 or 404."""
+        ...
+
+
+class ReceiptStatus(StrEnum):
+    """How far a command has come."""
+
+    PENDING = "PENDING"
+    DECIDED = "DECIDED"
+    SET_ASIDE = "SET_ASIDE"
+
+
+class ReceiptView(msgspec.Struct, frozen=True, kw_only=True):
+    """PENDING while the command waits, then DECIDED with the event: the fact or the refusal.
+
+    SET_ASIDE: its decider went on without deciding it, because it came too late to be told from a repeat or cannot be
+    read; it stands among the dead letters.
+    """
+
+    command_id: str
+    status: ReceiptStatus
+    event: dict[str, str] | None = None
+    detail: str | None = None
+
+
 class Call:
     """One request whose token, account, key and body were checked."""
 
     def __init__(  # noqa: PLR0913  what is known of a request before its handler runs
-        self, request: web.Request, route: Route, services: Services, caller: Caller, key: str, trace: str = ""
+        self,
+        request: web.Request,
+        route: Route,
+        services: Services,
+        caller: Caller,
+        key: str,
+        doors: "Admits",
+        path: Mapping[str, str] | None = None,
     ) -> None:
         self.request = request
         self.route = route
         self.services = services
         self.caller = caller
         self.key = key
-        self.trace = trace or tracing.traceparent_of(request)
+        self.doors = doors
+        self.path = request.match_info if path is None else path
+        self.trace = tracing.traceparent_of(request)
 
     @property
     def account_id(self) -> str:
         """The account in the path; where the path names none it is the token's own."""
-        return self.request.match_info.get("account_id", self.caller.account)
+        return self.path.get("account_id", self.caller.account)
+
+    def end_of_token(self) -> float:
+        """When the caller's token ends, by the clock of the event loop: a stream ends with it."""
+        return asyncio.get_running_loop().time() + max(0.0, self.caller.expires_at - time.time())
+
+    @property
+    def asks_for_a_receipt(self) -> bool:
+        """Whether the client prefers not to wait for the decision."""
+        preferences = self.request.headers.getall("Prefer", [])
+        return any(part.strip().lower() == RESPOND_ASYNC for each in preferences for part in each.split(","))
 
     @property
     def command_id(self) -> str:
@@ -147,7 +205,7 @@ class Call:
             causation_id=command_id,
             correlation_id=correlation_id,
         )
-        wait_ms = 0 if _asks_for_a_receipt(self.request) else ANSWER_WAIT_MS
+        wait_ms = 0 if self.asks_for_a_receipt else ANSWER_WAIT_MS
         return await self.services.bus.send(context, issued, wait_ms, traceparent=self.trace)
 
 
@@ -172,10 +230,14 @@ def receipt_path(account_id: str, command_id: str) -> str:
 
 
 def receipt(call: Call, pending: Pending) -> web.Response:
-    """The command stands on the tape; its decision has to be asked for."""
-    command_id = str(pending)
-    location = receipt_path(call.account_id, command_id)
-    return reply(202, {"command_id": command_id, "status": "PENDING"}, {"Location": location})
+    """The command stands on its topic; its decision has to be asked for, and the address says where it stands."""
+    topic, partition, offset = pending.sent
+    sent = cursor.encode({(topic, partition): offset})
+    location = f"{receipt_path(call.account_id, pending.command_id)}?sent={sent}"
+    headers = {"Location": location, "Retry-After": str(RETRY_AFTER_S)}
+    if call.asks_for_a_receipt:
+        headers["Preference-Applied"] = RESPOND_ASYNC
+    return reply(202, shown(ReceiptView(command_id=pending.command_id, status=ReceiptStatus.PENDING)), headers)
 
 
 def reply(status: int, payload: object, headers: dict[str, str] | None = None) -> web.Response:
@@ -183,8 +245,3 @@ def reply(status: int, payload: object, headers: dict[str, str] | None = None) -
     return web.Response(
         body=msgspec.json.encode(payload), status=status, content_type="application/json", headers=headers
     )
-
-
-def _asks_for_a_receipt(request: web.Request) -> bool:
-    preferences = request.headers.getall("Prefer", [])
-    return any(part.strip().lower() == "respond-async" for each in preferences for part in each.split(","))

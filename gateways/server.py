@@ -1,18 +1,15 @@
 """Requests -> routes: the HTTP server of a gateway, and the five questions it asks before any handler runs."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from gateways import auth, http
+from gateways.performing import perform
 from gateways.problems import as_problems
-from gateways.routes import Call, Route, Services, receipt
-from gateways.tracing import traceparent_of
-from infra.bus import Pending
-from infra.telemetry import ACKNOWLEDGE_SECONDS, Ready, probe_routes
-from infra.tracing import root
+from gateways.routes import Call, Route, Services
+from infra.telemetry import Ready, probe_routes
 
 PROBES = {"/healthz", "/readyz"}
 """What anybody may ask; metrics have a port of their own."""
@@ -50,26 +47,12 @@ async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
 def _served(route: Route, services: Services, doorkeeper: auth.Doorkeeper) -> Served:
     async def serve_one(request: web.Request) -> web.StreamResponse:
         caller = doorkeeper.outsider(route) if route.is_signed else doorkeeper.caller(request)
-        auth.admit(caller, route, request.match_info.get("account_id"))
+        doorkeeper.admit(caller, route, request.match_info.get("account_id"))
         key = http.idempotency_key(request) if route.needs_key else request.headers.get("Idempotency-Key", "")
         asked = await _asked(request, route)
-        if route.method == "GET":
-            return await _answered(Call(request, route, services, caller, key), asked)
-        began = time.perf_counter()
-        with root(route.name, traceparent_of(request), tenant=caller.tenant) as span:
-            try:
-                return await _answered(Call(request, route, services, caller, key, span.traceparent), asked)
-            finally:
-                ACKNOWLEDGE_SECONDS.labels(route.name).observe(time.perf_counter() - began)
+        return await perform(Call(request, route, services, caller, key, doorkeeper), asked)
 
     return serve_one
-
-
-async def _answered(call: Call, asked: BaseModel | None) -> web.StreamResponse:
-    try:
-        return await call.route.handler(call, asked)
-    except Pending as pending:
-        return receipt(call, pending)
 
 
 async def _asked(request: web.Request, route: Route) -> BaseModel | None:

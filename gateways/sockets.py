@@ -1,32 +1,41 @@
-"""Every open websocket of a gateway: how many there may be, and who says goodbye to them when it stops."""
+"""Every open stream of a gateway: how many there may be, of one holder too, and who says goodbye when it stops."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp import WSCloseCode, web
-
 SOCKETS_MAX = 2_000
-"""Open sockets of one gateway: each holds a queue and a connection."""
+"""Open streams of one gateway: each holds a queue and a connection."""
+Goodbye = Callable[[], Awaitable[object]]
+
+
+class SocketsFull(Exception):
+    """As many streams are open as may be."""
 
 
 class Sockets:
-    """The open sockets."""
+    """The open streams, each with the way to end it."""
 
     def __init__(self) -> None:
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: set[Goodbye] = set()
+        self._of: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def held(self, socket: web.WebSocketResponse) -> AsyncIterator[None]:
-        """Count the socket as long as it is served."""
-        if len(self._open) >= SOCKETS_MAX:
-            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too many sockets are open")
-        self._open.add(socket)
+    async def held(self, goodbye: Goodbye, holder: str = "", holder_max: int = SOCKETS_MAX) -> AsyncIterator[None]:
+        """Count the stream as long as it is served. Raises SocketsFull when enough are open, in all or of its holder."""
+        if len(self._open) >= SOCKETS_MAX or self._of[holder] >= holder_max:
+            raise SocketsFull
+        self._open.add(goodbye)
+        self._of[holder] += 1
         try:
             yield
         finally:
-            self._open.discard(socket)
+            self._open.discard(goodbye)
+            self._of[holder] -= 1
+            if not self._of[holder]:
+                del self._of[holder]
 
     async def close(self) -> None:
         """Send every client away; each resumes elsewhere from its cursor."""
-        for socket in list(self._open):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
+        await asyncio.gather(*(goodbye() for goodbye in list(self._open)))

@@ -17,9 +17,9 @@ from domain.kernel.messages import Command, Issued, Recorded
 from infra import commands, tracing
 from infra.avro.codec import Codec
 from infra.commands import Sends
-from infra.kafka.sender import SendFailed
+from infra.kafka.sender import SendFailed, murmur2_partition
 from infra.readback import Seen
-from infra.settings import ANSWER_WAIT_MS, ANSWERS_KEPT_MAX
+from infra.settings import ANSWER_WAIT_MS, ANSWERS_KEPT_MAX, PARTITIONS
 from infra.telemetry import logger
 
 JOURNAL_WAIT_S = 0.5
@@ -45,7 +45,15 @@ class NoDecision(Exception):
 
 
 class Pending(NoDecision):
-    """The command stands on its topic and its decision was not read back in time: ask for it by the same id."""
+    """The command stands on its topic and its decision was not read back in time: ask for it by the same id.
+
+    `sent` is where it stands: topic, partition, offset.
+    """
+
+    def __init__(self, command_id: str, sent: tuple[str, int, int]) -> None:
+        super().__init__(command_id)
+        self.command_id = command_id
+        self.sent = sent
 
 
 class OutcomeUnknown(NoDecision):
@@ -86,6 +94,7 @@ class _Waiting(msgspec.Struct):
     digest: bytes
     answer: "asyncio.Future[Answer]"
     callers: int = 0
+    sent: tuple[str, int, int] | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
@@ -180,7 +189,9 @@ class Bus:
         # A repeat whose event is older than our memory adds nothing to the tape; by now the journal may have it.
         known = await self._known(command_id)
         if known is None:
-            raise Pending(command_id)
+            if waiting.sent is None:  # Another caller's try to deliver it is still under way.
+                raise OutcomeUnknown(command_id)
+            raise Pending(command_id, waiting.sent)
         return known
 
     async def _produce(self, context: str, issued: Issued[Command], waiting: _Waiting, traceparent: str) -> None:
@@ -188,9 +199,11 @@ class Bus:
         trace = (produced.traceparent or traceparent).encode()
         try:
             with produced:
-                await commands.send(
+                offset = await commands.send(
                     self._sender, self._codec, context, issued, digest=waiting.digest, traceparent=trace
                 )
+                partition = murmur2_partition(issued.stream_id.encode(), PARTITIONS)
+                waiting.sent = (commands.topic_of(context), partition, offset)
         except SendFailed as failure:
             unknown = OutcomeUnknown(str(failure))
             if not waiting.answer.done():  # Those who wait for the same command learn it too.

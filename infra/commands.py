@@ -42,9 +42,10 @@ def outgoing(codec: Codec, issued: Issued[Command], *, digest: bytes = b"", trac
 
 async def send(  # noqa: PLR0913  what a command on its way is made of
     sender: Sends, codec: Codec, context: str, issued: Issued[Command], *, digest: bytes = b"", traceparent: bytes = b""
-) -> None:
-    """One command to its context; returns when it is acknowledged."""
+) -> int:
+    """One command to its context; returns its offset when it is acknowledged."""
     record = outgoing(codec, issued, digest=digest, traceparent=traceparent)
     with concerning(correlation_id=issued.correlation_id, command_id=issued.command_id):
-        await sender.send(topic_of(context), record.key, record.value, record.headers)
+        offset = await sender.send(topic_of(context), record.key, record.value, record.headers)
         log.debug("command sent", topic=topic_of(context), type=type(issued.command).__name__)
+        return offset

@@ -14,6 +14,7 @@ from domain.kernel.messages import GENESIS
 from infra.kafka.chain import Link
 from infra.kafka.reader import BEGINNING
 from infra.postgres import Database, Session
+from projections import analysts
 from projections.read_model import ReadModel
 
 CATALOG_LOCK = 7_065_001
@@ -50,6 +51,10 @@ LIVE = "SELECT * FROM projections.generations WHERE name = $1 AND state = 'live'
 REFLECTED = """
 SELECT sequence FROM projections.positions JOIN projections.generations USING (schema)
 WHERE name = $1 AND state = 'live' AND topic = $2 AND partition = $3
+"""
+ALL_REFLECTED = """
+SELECT topic, partition, sequence FROM projections.positions JOIN projections.generations USING (schema)
+WHERE name = $1 AND state = 'live'
 """
 POSITIONS = "SELECT * FROM projections.positions WHERE schema = $1 ORDER BY topic, partition"
 # Rows are locked in one order by every writer, so that two of them wait for each other and never in a circle.
@@ -124,6 +129,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return Link(self.sequence, self.hash, self.term)
 
 
+class Reflected(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the live rows reflect one partition."""
+
+    topic: str
+    partition: int
+    sequence: int
+
+
 async def reflected(db: Database, projection: str, topic: str, partition: int) -> int:
     """The sequence up to which the live rows reflect this partition; -1 when there is nothing yet.
 
@@ -133,11 +146,18 @@ async def reflected(db: Database, projection: str, topic: str, partition: int) -
     return -1 if found is None else int(found)
 
 
+async def all_reflected(db: Database, projection: str) -> dict[tuple[str, int], int]:
+    """The same for every partition that the read model reads."""
+    found = await db.rows(Reflected, ALL_REFLECTED, projection)
+    return {(each.topic, each.partition): each.sequence for each in found}
+
+
 async def prepare(db: Database) -> None:
     """Make the catalog if it is not there."""
     async with db.transaction() as session:
         await lock_catalog(session)
         await session.execute(CATALOG)
+        await analysts.prepare(session)
 
 
 async def lock_catalog(session: Session) -> None:
@@ -160,6 +180,7 @@ async def admit(db: Database, model: ReadModel, partitions: int) -> Generation:
                 f"{model.version}, or other tables. Run `tapeline projections rebuild {model.name}`"
             )
         await _add_places(session, model, generation, partitions)
+        await analysts.expose(session, model, generation.schema)
         return generation
 
 
@@ -188,6 +209,7 @@ async def expose(session: Session, model: ReadModel, generation: Generation) -> 
         await session.execute(
             f"CREATE OR REPLACE VIEW public.{table.name} AS SELECT * FROM {generation.schema}.{table.name}"  # noqa: S608
         )
+    await analysts.expose(session, model, generation.schema)
 
 
 async def positions(db: Database | Session, generation: Generation) -> dict[tuple[str, int], Position]:

@@ -4,9 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from domain.kernel.ids import Micros
-from gateways.orders.views import OrderView, PositionView
+from gateways.frames import EventFrame, GapFrame
+from gateways.orders.views import ChangeView, OrderView, PositionView
 from gateways.quotes import QuotesView
+from gateways.routes import ReceiptView
 
 
 class SnapshotFrame(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,41 +20,10 @@ class SnapshotFrame(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionView, ...]
 
 
-class EventHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event shows of its envelope; the fields of the event itself stand beside these."""
-
-    event_id: str
-    event_type: str
-    account_id: str
-    version: int
-    command_id: str
-    correlation_id: str
-    at: Micros
-    recorded_at: Micros
-
-
-class EventFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the account; `cursor` resumes after it."""
-
-    type: Literal["event"]
-    cursor: str
-    topic: str
-    partition: int
-    sequence: int
-    event: EventHead
-
-
 class QuotesFrame(QuotesView, frozen=True, kw_only=True):
     """Prices that changed."""
 
     type: Literal["quotes"]
-
-
-class GapFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """The client read too slowly: what follows comes from the journal, from this cursor on."""
-
-    type: Literal["gap"]
-    cursor: str
 
 
 class HeartbeatFrame(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,5 +41,33 @@ class ErrorFrame(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-SAYS = (SnapshotFrame, EventFrame, QuotesFrame, GapFrame, HeartbeatFrame, ErrorFrame)
+class AcceptedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A request was granted: the answer of its REST route, 202 with a receipt when its decision is still awaited."""
+
+    type: Literal["accepted"]
+    request_id: str
+    status: int
+    location: str | None
+    tape_position: str | None
+    answer: OrderView | ChangeView | ReceiptView
+
+
+class RefusedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A request was not granted: the problem that its REST route would have answered with."""
+
+    type: Literal["refused"]
+    request_id: str
+    problem: dict[str, str | int]
+
+
+SAYS = (
+    SnapshotFrame,
+    EventFrame,
+    QuotesFrame,
+    GapFrame,
+    HeartbeatFrame,
+    AcceptedFrame,
+    RefusedFrame,
+    ErrorFrame,
+)
 """Every frame of the stream."""

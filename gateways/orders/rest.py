@@ -113,7 +113,7 @@ async def _placed(call: Call) -> e.OrderPlaced:
 
 
 def _order_id(call: Call) -> OrderId:
-    return OrderId(call.request.match_info["order_id"])
+    return OrderId(call.path["order_id"])
 
 
 ROUTES = (

@@ -1,35 +1,37 @@
-"""GET /v1/stream: an account's orders and holdings as they are, then every event of it as it is decided, and prices.
+"""GET /v1/stream: accounts as they are, then every event of them as it is decided, prices, and orders the other way.
 
-The live queue begins first; what came before it is read from the journal up to the sequences at which it began; what
-both have is sent once. So nothing is lost or doubled, whatever the two are apart. A client that reads too slowly loses
-its queue, is told `gap`, and catches up the same way from its own cursor.
+A client says what it wants; then it may place, replace and cancel over the same socket, with the same outcomes as over
+REST. `gateways/following.py` sees to it that no event is lost or told twice.
 """
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import Field, StringConstraints
 
-from domain.kernel.messages import Recorded
 from gateways import cursor
 from gateways.auth import SUBPROTOCOL
-from gateways.cursor import CursorUnreadable
+from gateways.cursor import CursorForeign, CursorUnreadable
+from gateways.following import Following, Gap, Told
+from gateways.frames import event_frame, gap_frame
 from gateways.http import Body, parsed, validated
 from gateways.journal import is_known, partitions_of
-from gateways.orders import frames
+from gateways.orders import frames, requests
+from gateways.orders.requests import WISHES
 from gateways.orders.views import order_view, position_view
-from gateways.problems import Problem
+from gateways.problems import Problem, not_found
 from gateways.quotes import quotes_view
 from gateways.routes import Call, Route, is_own, may_see
-from gateways.views import Json, event_shown, shown
-from infra.fanout import Behind, Subscription
+from gateways.sockets import SocketsFull
+from gateways.views import Json, shown
 from infra.kafka.records import Partition
 from infra.postgres import DatabaseDown
-from infra.telemetry import STREAM_CLIENTS, STREAM_GAPS
+from infra.telemetry import STREAM_CLIENTS
 from infra.tokens import Scope
 from infra.tracing import Kind, child
 from projections import generations
@@ -43,22 +45,21 @@ SEND_WAIT_S = 10.0
 """How long a client may leave its buffers full before it is let go; it resumes from its cursor."""
 MESSAGE_BYTES_MAX = 70_000
 """Largest message of a client: a subscription with the longest cursor."""
-PAGE = 500
-"""Events read from the journal at once."""
+ACCOUNTS_MAX = 50
+"""Accounts that one socket follows: a desk's, not a tenant's; whoever wants all of them is a partner."""
 SYMBOLS_MAX = 500
 """Symbols that one socket watches: more than a screen shows, fewer than would make it a feed of the market."""
 POSITIONS_MAX = 10_000
 """Holdings in a snapshot: more symbols than there are."""
-CATCH_UP_POLL_S = 0.02
-CATCH_UP_WAIT_S = 30.0
-"""How long the journal may take to have what was on the tape when a client came."""
+REQUESTS_AT_ONCE_MAX = 64
+"""Requests of one socket that are under way together; the next ones wait in its buffers."""
 
 
 class Subscribe(Body):
-    """What the client wants: one account's events, prices of some symbols, from a cursor on."""
+    """What the client wants: events of some accounts, prices of some symbols, from a cursor on."""
 
     type: Literal["subscribe"]
-    accounts: Annotated[tuple[str, ...], Field(max_length=1)] = ()
+    accounts: Annotated[tuple[str, ...], Field(max_length=ACCOUNTS_MAX)] = ()
     quotes: Annotated[tuple[Annotated[str, StringConstraints(max_length=16)], ...], Field(max_length=SYMBOLS_MAX)] = ()
     cursor: str | None = None
 
@@ -70,9 +71,12 @@ async def stream(call: Call, _: None) -> web.StreamResponse:
     )
     await socket.prepare(call.request)
     STREAM_CLIENTS.inc()
+    goodbye = partial(socket.close, code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
     try:
-        async with call.services.sockets.held(socket), asyncio.timeout_at(_end_of_token(call)):
+        async with call.services.sockets.held(goodbye), asyncio.timeout_at(call.end_of_token()):
             await _Client(call, socket).run()
+    except SocketsFull:
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too many streams are open")
     except TimeoutError:
         await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"the token has expired")
     finally:
@@ -86,7 +90,9 @@ class _Client:
         self._socket = socket
         self._sending = asyncio.Lock()
         self._spoke_at = time.monotonic()
-        self._positions: dict[Partition, int] = {}
+        self._following: Following | None = None
+        self._whose = b""
+        self._free = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
 
     async def run(self) -> None:
         """Hear what is wanted, then serve it until one side has enough."""
@@ -114,13 +120,13 @@ class _Client:
                 is_own(caller, account_id) or await is_known(self._call.services.database, caller.tenant, account_id)
             )
             if not is_theirs:
-                raise Problem(404, "not-found", "There is nothing of yours here.", remedy="Check the account id.")
+                raise not_found()
         return wanted
 
     async def _serve(self, wanted: Subscribe) -> None:
         jobs = [self._listen(), self._beat()]
         if wanted.accounts:
-            jobs.append(self._events(wanted.accounts[0], wanted.cursor))
+            jobs.append(self._events(tuple(dict.fromkeys(wanted.accounts)), wanted.cursor))
         if wanted.quotes:
             jobs.append(self._quotes(list(dict.fromkeys(wanted.quotes))))
         tasks = [asyncio.create_task(job) for job in jobs]
@@ -134,87 +140,80 @@ class _Client:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
-        """Until the client closes; aiohttp answers its pings and watches for its pongs."""
-        async for message in self._socket:
-            if message.type is not WSMsgType.TEXT:
-                return
-            raise Problem(400, "invalid", "A socket has one subscription.", remedy="Open another socket.")
+        """Requests until the client closes; aiohttp answers its pings and watches for its pongs.
+
+        They are under way together and answered as they are decided: whoever needs an order waits for an answer.
+        """
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            async for message in self._socket:
+                if message.type is not WSMsgType.TEXT:
+                    return
+                asked = _asked(message.data)
+                await self._free.acquire()
+                task = asyncio.create_task(self._grant(asked))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    async def _grant(self, asked: dict[str, Any]) -> None:
+        try:
+            await self._say(await requests.answered(self._call, asked))
+        except (ConnectionError, _TooSlow):
+            pass  # It was decided all the same: a repeat under its key will be told.
+        finally:
+            self._free.release()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             if time.monotonic() - self._spoke_at >= HEARTBEAT_S / 2:
-                await self._say({"type": "heartbeat", "cursor": cursor.encode(self._positions)})
+                await self._say({"type": "heartbeat", "cursor": self._cursor()})
 
-    async def _events(self, account_id: str, token: str | None) -> None:
+    async def _events(self, accounts: tuple[str, ...], token: str | None) -> None:
         services, tenant = self._call.services, self._call.caller.tenant
-        places = partitions_of(account_id, services.event_topics)
-        subscription = services.fanout.subscription(tenant, account_id)
+        places = sorted({place for each in accounts for place in partitions_of(each, services.event_topics)})
+        following = self._following = Following(services, tenant, accounts, places)
+        self._whose = cursor.owner(tenant, *sorted(accounts))
         try:
-            joined = subscription.begin(places)
+            following.begin()
             if token is None:
-                await self._snapshot(account_id, places)
+                await self._snapshots(accounts, following)
             else:
-                self._positions = _resumed(token, joined)
-            while True:
-                await self._catch_up(account_id, joined)
-                try:
-                    await self._follow(subscription)
-                except Behind:
-                    STREAM_GAPS.inc()
-                    await self._say({"type": "gap", "cursor": cursor.encode(self._positions)})
-                    joined = subscription.begin(places)
+                following.positions = _resumed(token, self._whose, places)
+            async with aclosing(following.events()) as events:
+                async for each in events:
+                    if isinstance(each, Told):
+                        await self._tell(each)
+                    elif isinstance(each, Gap):
+                        await self._say(gap_frame(self._cursor()))
         finally:
-            subscription.end()
+            following.end()
 
-    async def _follow(self, subscription: Subscription) -> None:
-        while True:
-            seen = await subscription.next()
-            if seen.recorded.sequence > self._positions[seen.topic, seen.partition]:
-                with child("websocket frame", seen.trace, kind=Kind.PRODUCER, event_id=seen.recorded.event_id):
-                    await self._tell((seen.topic, seen.partition), seen.recorded)
-
-    async def _catch_up(self, account_id: str, joined: dict[Partition, int]) -> None:
-        """Send what the journal has after our positions; return when it has everything up to where we join."""
-        database, tenant = self._call.services.database, self._call.caller.tenant
-        until = time.monotonic() + CATCH_UP_WAIT_S
-        while True:
-            behind = [place for place, sequence in joined.items() if sequence > self._positions[place]]
-            if not behind:
-                return
-            reached = {place: await generations.reflected(database, journal.journal.name, *place) for place in behind}
-            rows = await journal.after(database, tenant, account_id, self._positions, PAGE)
-            for row in rows:
-                recorded = self._call.services.codec.decode_event(row.payload)
-                await self._tell((row.topic, row.partition), recorded)
-            if len(rows) < PAGE:
-                for place in behind:
-                    known = min(reached[place], joined[place])
-                    self._positions[place] = max(self._positions[place], known)
-                if time.monotonic() > until:
-                    raise DatabaseDown(f"the journal does not reach {joined} in {CATCH_UP_WAIT_S:.0f} s")
-                await asyncio.sleep(CATCH_UP_POLL_S)
-
-    async def _snapshot(self, account_id: str, places: list[Partition]) -> None:
+    async def _snapshots(self, accounts: tuple[str, ...], following: Following) -> None:
         """What is open and held; an event at or below a row's `sequence` is in that row already."""
         database, tenant = self._call.services.database, self._call.caller.tenant
-        for place in places:
-            names = [model.name for model in (blotter.blotter, positions.positions) if place[0] in model.events]
-            reached = [await generations.reflected(database, name, *place) for name in names]
-            self._positions[place] = min(
-                reached, default=await generations.reflected(database, journal.journal.name, *place)
+        reached = {
+            model: await generations.all_reflected(database, model.name)
+            for model in (blotter.blotter, positions.positions, journal.journal)
+        }
+        for place in following.places:
+            shows = [each[place] for model, each in reached.items() if model is not journal.journal and place in each]
+            following.positions[place] = min(shows, default=reached[journal.journal].get(place, -1))
+        for account_id in accounts:
+            orders = await blotter.open_orders(database, tenant=tenant, account_id=account_id)
+            held = await positions.by_account(database, tenant=tenant, account_id=account_id, limit=POSITIONS_MAX)
+            await self._say(
+                {
+                    "type": "snapshot",
+                    "cursor": self._cursor(),
+                    "account_id": account_id,
+                    "orders": [shown(order_view(row)) for row in orders],
+                    "positions": [shown(position_view(row)) for row in held if row.quantity],
+                }
             )
-        orders = await blotter.open_orders(database, tenant=tenant, account_id=account_id)
-        held = await positions.by_account(database, tenant=tenant, account_id=account_id, limit=POSITIONS_MAX)
-        await self._say(
-            {
-                "type": "snapshot",
-                "cursor": cursor.encode(self._positions),
-                "account_id": account_id,
-                "orders": [shown(order_view(row)) for row in orders],
-                "positions": [shown(position_view(row)) for row in held if row.quantity],
-            }
-        )
 
     async def _quotes(self, symbols: list[str]) -> None:
         """The newest prices whenever some of them changed; what changed meanwhile is not told apart."""
@@ -228,18 +227,16 @@ class _Client:
                 told = {symbol: board.prices.get(symbol) for symbol in symbols}
             board = await services.market.changed(board)
 
-    async def _tell(self, place: Partition, recorded: Recorded[Any]) -> None:
-        self._positions[place] = recorded.sequence
-        await self._say(
-            {
-                "type": "event",
-                "cursor": cursor.encode(self._positions),
-                "topic": place[0],
-                "partition": place[1],
-                "sequence": recorded.sequence,
-                "event": event_shown(recorded),
-            }
-        )
+    async def _tell(self, told: Told) -> None:
+        frame = event_frame(told.place, told.recorded, self._cursor())
+        if not told.trace:
+            await self._say(frame)
+            return
+        with child("websocket frame", told.trace, kind=Kind.PRODUCER, event_id=told.recorded.event_id):
+            await self._say(frame)
+
+    def _cursor(self) -> str:
+        return cursor.encode(self._following.positions if self._following else {}, self._whose)
 
     async def _say(self, message: Json) -> None:
         async with self._sending:
@@ -260,20 +257,28 @@ class _TooSlow(Exception):
     """The client does not read."""
 
 
-def _resumed(token: str, joined: dict[Partition, int]) -> dict[Partition, int]:
+def _asked(text: str) -> dict[str, Any]:
+    """A request of a client that is subscribed. Raises Problem, which ends the socket, for what is none."""
+    asked = parsed(text.encode())
+    kind = asked.get("type") if isinstance(asked, dict) else None
+    if kind == "subscribe":
+        raise Problem(400, "invalid", "A socket has one subscription.", remedy="Open another socket.")
+    if not isinstance(kind, str) or kind not in WISHES:
+        known = ", ".join(WISHES)
+        raise Problem(400, "invalid", "`type`: is no request.", field="type", remedy=f"Send one of {known}.")
+    found: dict[str, Any] = asked
+    return found
+
+
+def _resumed(token: str, whose: bytes, places: list[Partition]) -> dict[Partition, int]:
     try:
-        known = cursor.decode(token)
+        return cursor.resumed(token, whose, places)
     except CursorUnreadable as error:
         raise Problem(
-            400, "invalid", f"`cursor`: {error}", remedy="Send a cursor of this account as it came."
+            400, "invalid", f"`cursor`: {error}", field="cursor", remedy="Send a cursor of this stream as it came."
         ) from error
-    if set(known) != set(joined):
-        raise Problem(400, "invalid", "`cursor`: is of another account.", remedy="Send a cursor of this account.")
-    return known
-
-
-def _end_of_token(call: Call) -> float:
-    return asyncio.get_running_loop().time() + max(0.0, call.caller.expires_at - time.time())
+    except CursorForeign as error:
+        raise not_found() from error
 
 
 ROUTES = (
@@ -281,11 +286,11 @@ ROUTES = (
         method="GET",
         path="/v1/stream",
         handler=stream,
-        summary="Websocket: events of an account and prices, live, resumable from a cursor",
+        summary="Websocket: events of accounts and prices, live, resumable from a cursor; orders the other way",
         scope=Scope.READ,
         answers={101: None},
         says=frames.SAYS,
-        hears=(Subscribe,),
+        hears=(Subscribe, *WISHES.values()),
     ),
 )
-"""The stream of an account."""
+"""The stream of accounts."""

@@ -4,7 +4,9 @@ A door that catches a client up reads here and joins the live feed at a tape pos
 first answer here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from domain.kernel.ids import Micros
 from infra.postgres import Database
@@ -33,12 +35,25 @@ CREATE INDEX ON journal (command_id);
 CREATE INDEX ON journal (stream_id, topic, partition, sequence) WHERE event_type = 'OwnershipTaken';
 """
 
-AFTER = """
-SELECT found.* FROM unnest($3::text[], $4::integer[], $5::bigint[]) AS seen (topic, partition, sequence)
+OF_STREAMS = """
+SELECT found.*
+FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::bigint[]) AS span (topic, partition, after, upto)
+CROSS JOIN unnest($2::text[]) AS wanted (stream_id)
 CROSS JOIN LATERAL (
     SELECT * FROM journal
-    WHERE tenant = $1 AND stream_id = $2
-      AND topic = seen.topic AND partition = seen.partition AND sequence > seen.sequence
+    WHERE tenant = $1 AND stream_id = wanted.stream_id
+      AND topic = span.topic AND partition = span.partition AND sequence > span.after AND sequence <= span.upto
+    ORDER BY sequence LIMIT $7
+) AS found
+ORDER BY recorded_at, topic, partition, sequence LIMIT $7
+"""
+OF_TENANT = """
+SELECT found.*
+FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) AS span (topic, partition, after, upto)
+CROSS JOIN LATERAL (
+    SELECT * FROM journal
+    WHERE tenant = $1
+      AND topic = span.topic AND partition = span.partition AND sequence > span.after AND sequence <= span.upto
     ORDER BY sequence LIMIT $6
 ) AS found
 ORDER BY recorded_at, topic, partition, sequence LIMIT $6
@@ -67,6 +82,13 @@ class JournalRow(Row, frozen=True, kw_only=True):
     payload: bytes
 
 
+class Span(msgspec.Struct, frozen=True):
+    """Sequences of one partition: above `after`, where -1 is before the first, and not above `upto`."""
+
+    after: int = -1
+    upto: int = 2**62
+
+
 def rows_of(record: OnTape) -> Iterator[JournalRow]:
     """The event's row."""
     recorded = record.message
@@ -85,17 +107,20 @@ def rows_of(record: OnTape) -> Iterator[JournalRow]:
     )
 
 
-async def after(
-    db: Database, tenant: str, account_id: str, positions: Mapping[tuple[str, int], int], limit: int
+async def between(
+    db: Database, tenant: str, stream_ids: Sequence[str] | None, spans: Mapping[tuple[str, int], Span], limit: int
 ) -> list[JournalRow]:
-    """The account's events after these sequences, of these partitions only; -1 is before the first.
+    """The events of these streams, or of the whole tenant, within these spans of these partitions only.
 
     Events of one partition come in its order; between topics the time of recording decides, so that a page is the same
     whenever it is read. The next page begins after the last sequence of each partition on this one.
     """
-    topics = [topic for topic, _ in positions]
-    partitions = [partition for _, partition in positions]
-    return await db.rows(JournalRow, AFTER, tenant, account_id, topics, partitions, list(positions.values()), limit)
+    topics = [topic for topic, _ in spans]
+    partitions = [partition for _, partition in spans]
+    after, upto = [span.after for span in spans.values()], [span.upto for span in spans.values()]
+    if stream_ids is None:
+        return await db.rows(JournalRow, OF_TENANT, tenant, topics, partitions, after, upto, limit)
+    return await db.rows(JournalRow, OF_STREAMS, tenant, list(stream_ids), topics, partitions, after, upto, limit)
 
 
 async def reigns(db: Database, partitions: int) -> list[JournalRow]:

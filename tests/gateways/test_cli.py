@@ -155,9 +155,14 @@ async def test_without_a_token_nothing_is_sent(verb: Verb, monkeypatch: pytest.M
     assert "Mint one with `./tapeline token`" in said.stderr
 
 
+LATEST = 2**40
+"""An offset that no decider has come to."""
+
+
 def pending(trader: Client, route: str) -> Pending:
     """What the bus says of a command that nobody decides, sent with the key `mine`."""
-    return Pending(derived("acme", trader.account_id, route, "mine"))
+    context = "orders" if "orders" in route else "accounts"
+    return Pending(derived("acme", trader.account_id, route, "mine"), (f"{context}.commands", 0, LATEST))
 
 
 async def test_a_receipt_is_followed_to_its_decision(doors: Doors, trader: Client, verb: Verb) -> None:

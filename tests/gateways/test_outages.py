@@ -28,10 +28,11 @@ async def test_says_that_the_outcome_is_unknown(trader: Client, doors: Doors) ->
 
 
 async def test_gives_a_receipt_when_the_wait_runs_out(trader: Client, doors: Doors) -> None:
-    doors.bus.trouble = Pending("c1")
+    doors.bus.trouble = Pending("c1", ("orders.commands", 3, 70))
     response, receipt = await trader.place()
-    assert (response.status, receipt) == (202, {"command_id": "c1", "status": "PENDING"})
-    assert response.headers["Location"] == f"/v1/accounts/{trader.account_id}/receipts/c1"
+    assert (response.status, receipt["command_id"], receipt["status"]) == (202, "c1", "PENDING")
+    assert response.headers["Location"].startswith(f"/v1/accounts/{trader.account_id}/receipts/c1?sent=")
+    assert "Preference-Applied" not in response.headers
     response, receipt = await trader.ask("GET", response.headers["Location"])
     assert (response.status, receipt["status"]) == (202, "PENDING")
 
