@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import typer
@@ -14,7 +15,7 @@ from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
 from infra.postgres import Database, DatabaseDown
 from infra.settings import PARTITIONS, POLL_WAIT_MS, Settings
-from projections import generations
+from projections import analysts, generations
 from projections.projector import BATCH_RECORDS_MAX
 from projections.read_model import ReadModel
 from projections.rebuild import Outcome, Rebuild, RebuildFailed
@@ -99,7 +100,32 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
             typer.echo("The live read model serves on. Look at the rows; --accept-differences switches.", err=True)
             raise typer.Exit(1)
 
+    @cli.command("analyst")
+    def admit_analyst(tenant: str, *, dismiss: bool = False, as_json: AsJson = False) -> None:
+        """Give the analysts of TENANT a read-only login to schema `analyst`, or a new password; --dismiss takes it."""
+        if dismiss:
+            if not _with(settings(), lambda db: analysts.dismiss(db, tenant)):
+                raise typer.BadParameter(f"{tenant!r} has no login")
+            return
+        try:
+            login = _with(settings(), lambda db: analysts.admit(db, tenant))
+        except analysts.TenantRefused as refused:
+            raise typer.BadParameter(str(refused)) from refused
+        if as_json:
+            _print({**msgspec.to_builtins(login), "dsn": dsn_of(settings().postgres, login)})
+        else:
+            typer.echo(dsn_of(settings().postgres, login))
+
     return cli
+
+
+def dsn_of(own: str, login: analysts.Login) -> str:
+    """The address of our database with this login in it."""
+    parts = urlsplit(own)
+    place = parts.netloc.rpartition("@")[2]
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name not in ("user", "password")]
+    netloc = f"{quote(login.role)}:{quote(login.password)}@{place}"
+    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query)))
 
 
 def _print(value: object) -> None:
