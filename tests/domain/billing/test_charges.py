@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.billing import charges
+from domain.billing import charges, recompute
 from domain.billing import events as b
 from domain.billing.commands import BillingCommand, IssueInvoice
 from domain.kernel.ids import Micros
@@ -237,3 +237,5 @@ def test_in_the_end_every_fill_is_charged_once_and_every_month_adds_up(life: lis
     for held in bill.invoices.values():
         for line in held.lines:
             assert line.commission == line.fill.quantity * 7 // 10**8
+    assert recompute.doubts(it.on_tape()) == []
+    assert recompute.waiting(it.on_tape()) == []

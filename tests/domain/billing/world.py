@@ -11,6 +11,7 @@ from domain.billing.charges import Charges
 from domain.billing.commands import BillingCommand
 from domain.billing.decide import billing
 from domain.billing.rates import PriceRow
+from domain.billing.recompute import Account
 from domain.billing.state import Bill
 from domain.billing.terms import Terms
 from domain.kernel.ids import Micros
@@ -37,6 +38,8 @@ class World:
         self.sent: list[Issued[BillingCommand]] = []
         self.now = Micros(1_700_000_000_000_000)
         self.fills: list[str] = []
+        self.orders: list[Recorded[Any]] = []
+        self.billing: list[Recorded[Any]] = []
         self._versions = 0
 
     def mark(self, session_date: str, after_s: int = 1) -> None:
@@ -66,6 +69,7 @@ class World:
         number = len(self.fills)
         event = self._recorded(o.filled(shares, execution=f"x-{number}", price=price), sequence=number)
         self.fills.append(event.event_id)
+        self.orders.append(event)
         self._keep(charges.on_event(self.state, event, self.board, self.terms))
         return event.event_id
 
@@ -88,7 +92,19 @@ class World:
         state = billing.evolve(self.bill.state, event)
         self.bill = advanced(self.bill, state, "acme", issued.command_id, issued.command.at, KNOWN_MAX)
         self.events.append(event)
-        return [self._recorded(event, sequence=len(self.events), actor=issued.command.actor)]
+        self.billing.append(self._recorded(event, sequence=len(self.events), actor=issued.command.actor))
+        return self.billing[-1:]
+
+    def on_tape(self) -> Account:
+        """What anybody can read of this account."""
+        lists = {each.list_version: each.rows for each in self.terms.lists_of("acme")}
+        return Account(
+            orders=tuple(self.orders),
+            billing=tuple(self.billing),
+            lists=lists,
+            terms=self.terms,
+            board=self.board,
+        )
 
     def of(self, kind: type[E]) -> list[E]:
         """What the bill said, of this kind."""
