@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from infra import sealing
 from infra.kms.aws import AwsKeys
 from infra.kms.local import LocalKeys
 from infra.kms.port import DATA_KEY_BYTES, KeyPort, KeyRefused, KeysUnavailable
+from infra.sealing import Erased, Vault
+from infra.settings import Settings
 from tests.kit import moto
 from tests.kit.moto import CREDENTIALS, new_key
 
@@ -87,6 +90,24 @@ async def test_a_refusal_says_nothing_of_the_key(arms: tuple[Arm, Arm]) -> None:
     shown = f"{refused.value} {refused.value!r} {keys!r} {vars(keys)!r}"
     assert not [form for form in (key.hex(), repr(key)[2:-1], wrapped.hex()) if form in shown]
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in shown
+
+
+async def test_a_vault_over_either_service_seals_and_erases(arms: tuple[Arm, Arm], tmp_path: Path) -> None:
+    vault = Vault(arms[0](), tmp_path / "vault")
+    sealed = await vault.seal("acme", "ann", b"Ann Example", "field")
+    assert await Vault(arms[0](), tmp_path / "vault").unseal("acme", "ann", sealed, "field") == b"Ann Example"
+    with pytest.raises(KeyRefused):
+        await Vault(arms[1](), tmp_path / "vault").unseal("acme", "ann", sealed, "field")
+    assert await vault.erase("acme", "ann")
+    with pytest.raises(Erased):
+        await vault.unseal("acme", "ann", sealed, "field")
+
+
+async def test_the_settings_name_the_service(aws: str, tmp_path: Path) -> None:
+    where = Settings(state_dir=tmp_path, kms="aws", kms_key_id=new_key(aws), kms_endpoint=aws)
+    sealed = await sealing.vault(where).seal("acme", "ann", b"Ann Example", "field")
+    assert await sealing.vault(where).unseal("acme", "ann", sealed, "field") == b"Ann Example"
+    assert not (tmp_path / "keys").exists(), "no key of this machine is made beside that of KMS"
 
 
 def test_a_key_of_aws_must_be_named() -> None:
