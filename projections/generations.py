@@ -210,7 +210,6 @@ async def expose(session: Session, model: ReadModel, generation: Generation) -> 
             f"CREATE OR REPLACE VIEW public.{table.name} AS SELECT * FROM {generation.schema}.{table.name}"  # noqa: S608
         )
     await analysts.expose(session, model, generation.schema)
-    await analysts.expose(session, model, generation.schema)
 
 
 async def positions(db: Database | Session, generation: Generation) -> dict[tuple[str, int], Position]:
