@@ -16,8 +16,10 @@ from deploy.local import ports
 from deploy.local.kafka import LocalKafka
 from domain.kernel.ids import Micros
 from domain.kernel.market import Phase
+from domain.kernel.messages import Issued
 from domain.market_data.marks import Mark
 from gateways import gateway
+from infra import commands
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.kafka.dead_letters import DeadLetters
@@ -33,10 +35,12 @@ from streams.deciders import Deciders, Owner
 from streams.following import Follower
 from streams.sagas import Sagas
 from tests.kit.doors import ROUTES, TRADER, Client, mark_price
+from tests.kit.kyc import report
+from tests.kit.trading import PERSON
 from tests.projections.hosting import MODELS
 
 T = TypeVar("T")
-CONTEXTS = ("orders", "accounts", "risk")
+CONTEXTS = ("orders", "accounts", "risk", "onboarding")
 MARK_EVERY_S = 0.2
 
 
@@ -110,13 +114,37 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def trader(self, dollars: str = "100000.00") -> AsyncIterator[Client]:
-        """Somebody with an open account and cash that may be spent."""
+        """Somebody with an open account, cash that may be spent and a passed check."""
         async with self.stranger() as client:
             await client.ask("POST", "/v1/accounts", {})
             response, _ = await client.ask("POST", "/v1/accounts/{}/deposits", {"amount": dollars})
             assert response.status == 201
             await until_funded(client, dollars)
+            await self._pass_check(client)
             yield client
+
+    async def _pass_check(self, client: Client) -> None:
+        """Ask for a check and answer it as the vendor's effect would; return when the book has heard of it."""
+        response, check = await client.ask("POST", "/v1/accounts/{}/kyc/checks", PERSON)
+        assert response.status == 201, check
+        said = report(check_id=check["check_id"], at=wall())
+        issued = Issued(
+            command=said,
+            command_id=f"report-{said.check_id}",
+            tenant="acme",
+            stream_id=client.account_id,
+            causation_id="",
+            correlation_id="",
+        )
+        sender = Sender(self.kafka.bootstrap, "vendor")
+        await commands.send(sender, self.codec, "onboarding", issued)
+        await sender.close()
+        async with asyncio.timeout(30):
+            while True:
+                _, found = await client.ask("GET", f"/v1/accounts/{{}}/kyc/checks/{said.check_id}")
+                if found.get("approved_at"):
+                    return
+                await asyncio.sleep(0.05)
 
     async def until_ready(self, client: Client) -> None:
         """Return when the gateway says that it is ready."""

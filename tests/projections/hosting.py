@@ -13,6 +13,7 @@ from projections import generations, read_model
 from projections.accounts.account_list import account_list
 from projections.accounts.ledger import ledger
 from projections.market_data.last_trades import last_trades
+from projections.onboarding.checks import kyc_checks
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from projections.orders.positions import positions
@@ -21,7 +22,7 @@ from projections.read_model import Appended, OnTape, ReadModel
 from projections.risk.board import board
 from tests.kit.tape import Tape
 
-MODELS = (blotter, positions, journal, ledger, account_list, board, last_trades)
+MODELS = (blotter, positions, journal, ledger, account_list, board, last_trades, kyc_checks)
 Rows = dict[str, set[Any]]
 
 
