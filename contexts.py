@@ -30,6 +30,10 @@ from domain.orders.events import OrderEvent
 from domain.partners.commands import PartnerCommand
 from domain.partners.decide import partners
 from domain.partners.events import PartnerEvent
+from domain.reconciliation.commands import ReconciliationCommand
+from domain.reconciliation.decide import reconciliation
+from domain.reconciliation.events import ReconciliationEvent
+from domain.reconciliation.records import VenueRecord
 from domain.risk.commands import RiskCommand
 from domain.risk.decide import risk
 from domain.risk.events import RiskEvent
@@ -79,6 +83,8 @@ from streams.onboarding.trading import trading
 from streams.onboarding.vendor import vendor
 from streams.orders import day_end
 from streams.partition import Deciding
+from streams.reconciliation import matching
+from streams.reconciliation.drop_copy import drop_copy
 from streams.risk import exposure
 from streams.risk.halts import halts
 from streams.sagas import Saga
@@ -140,6 +146,16 @@ CONTEXTS = (
         projections=(account_list, ledger),
         routes=accounts_rest.ROUTES,
         cli=accounts_cli.attach,
+    ),
+    Context(
+        name="reconciliation",
+        key="account_id",
+        decider=reconciliation,
+        commands=get_args(ReconciliationCommand),
+        events=get_args(ReconciliationEvent),
+        feeds=(Feed("messages", VenueRecord),),
+        agents=(matching.attach,),
+        effects=(drop_copy,),
     ),
     Context(
         name="onboarding",
@@ -241,7 +257,8 @@ def agents() -> tuple[Attach, ...]:
 
 def audited() -> tuple[str, ...]:
     """The topics whose every record is a leaf of the audit forest."""
-    return (*(f"{context.name}.events" for context in CONTEXTS if context.decider is not None), "executions.messages")
+    events = (f"{context.name}.events" for context in CONTEXTS if context.decider is not None)
+    return (*events, "executions.messages", "reconciliation.messages")
 
 
 def deciders() -> list[Deciding]:

@@ -11,6 +11,7 @@ DepositId = NewType("DepositId", str)
 WithdrawalId = NewType("WithdrawalId", str)
 BreachId = NewType("BreachId", str)
 CheckId = NewType("CheckId", str)
+BreakId = NewType("BreakId", str)
 Symbol = NewType("Symbol", str)
 Micros = NewType("Micros", int)
 """Microseconds since the epoch, UTC."""

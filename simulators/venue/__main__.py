@@ -9,6 +9,7 @@ from aiohttp import web
 
 from simulators import arguments, processes
 from simulators.venue import market
+from simulators.venue.back_office import BackOffice
 from simulators.venue.delivery import Misbehaviour
 from simulators.venue.journal import Journal
 from simulators.venue.server import Floor
@@ -28,7 +29,8 @@ async def _run(args: argparse.Namespace) -> None:
     journal = Journal(args.journal, birth=secrets.token_hex(4))
     venue = Venue(journal.born, tuple(args.symbols.split(",")))
     bad = Misbehaviour(args.duplicate, args.reorder, args.drop_connection, args.delay_ms)
-    floor = Floor(venue, journal, bad, args.seed)
+    back_office = BackOffice(args.journal.with_suffix(".copies"), journal.born)
+    floor = Floor(venue, journal, back_office, bad, args.seed)
     runner = web.AppRunner(floor.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, args.host, args.port).start()
@@ -36,6 +38,7 @@ async def _run(args: argparse.Namespace) -> None:
     host, _, port = args.market.rpartition(":")
     await processes.until_told(market.listen(host, int(port), floor))
     await runner.cleanup()
+    back_office.close()
     journal.close()
 
 

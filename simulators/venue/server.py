@@ -13,12 +13,13 @@ from random import Random
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulators.venue import requests
+from simulators.venue.back_office import BackOffice
 from simulators.venue.book import Quote
 from simulators.venue.delivery import Delivery, Misbehaviour
 from simulators.venue.journal import Journal
 from simulators.venue.records import Records
 from simulators.venue.requests import Message, Unanswerable
-from simulators.venue.venue import Venue
+from simulators.venue.venue import CLOSED, OPEN, Venue
 
 PAGE = 1000
 """Executions in one answer of the drop copy."""
@@ -39,9 +40,14 @@ log = logging.getLogger("venue")
 class Floor:
     """The venue with its journal, its records and its customers."""
 
-    def __init__(self, venue: Venue, journal: Journal, misbehaviour: Misbehaviour, seed: int) -> None:
+    def __init__(
+        self, venue: Venue, journal: Journal, back_office: BackOffice, misbehaviour: Misbehaviour, seed: int
+    ) -> None:
         self._venue = venue
         self._journal = journal
+        self._back_office = back_office
+        self._announcing: set[asyncio.Task[None]] = set()
+        self._last_ns = 0
         self._bad = misbehaviour
         self._seed = seed
         self._records = Records()
@@ -59,6 +65,8 @@ class Floor:
                 web.get("/orders", self._orders),
                 web.get("/drop-copy", self._drop_copy),
                 web.get("/statement", self._statement),
+                web.get("/back-office", self._listen),
+                web.post("/back-office/control", self._control),
                 web.get("/healthz", self._health),
             ]
         )
@@ -66,15 +74,18 @@ class Floor:
 
     def on_quote(self, quote: Quote, told: Message) -> None:
         """The street moved."""
-        self._write(told, self._venue.quote(quote, time.time_ns()))
+        self._write(told, self._venue.quote(quote, self._now_ns()))
 
     def on_clock(self, phase: str, date: str, told: Message) -> None:
         """Time passed."""
         if (phase, date) != (self._venue.phase, self._venue.date):
             log.info("%s %s, %d orders open", date, phase, len(self._venue.open))
+        is_closing = phase == CLOSED and self._venue.phase == OPEN
         self._hears_market = True
         self._knows_phase.set()
-        self._write(told, self._venue.clock(phase, date, time.time_ns()))
+        self._write(told, self._venue.clock(phase, date, self._now_ns()))
+        if is_closing:
+            self._state()
 
     def on_silence(self) -> None:
         """Without a market its old prices must not be traded at."""
@@ -88,6 +99,8 @@ class Floor:
             self._venue.recall(step["date"], requests.parse(told) if is_request else None, step["said"])
             for message in step["said"]:
                 self._records.add(message)
+                self._last_ns = max(self._last_ns, int(str(message["time_ns"])))
+        self._back_office.copy(self._records.executions)
         if self._venue.last_seq:
             log.info("recalled %d messages, %d orders open", self._venue.last_seq, len(self._venue.open))
 
@@ -99,12 +112,31 @@ class Floor:
             self._records.add(message)
         for delivery in self._deliveries:
             delivery.wake.set()
+        executions = [message for message in said if message["type"] == "filled"]
+        if executions:
+            self._back_office.copy(executions)
+            self._announce()
+
+    def _state(self) -> None:
+        """Say what every account holds: all executions before this moment, none of those after it."""
+        self._back_office.state(self._venue.date, self._now_ns(), self._records)
+        self._announce()
+
+    def _announce(self) -> None:
+        task = asyncio.create_task(self._back_office.announce())
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
+
+    def _now_ns(self) -> int:
+        """The venue's clock, which never shows a time twice: a statement cuts between two steps."""
+        self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        return self._last_ns
 
     async def _orders(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX)
         await ws.prepare(request)
         try:
-            after = await self._resume(ws)
+            after = await self._resume(ws, self._venue.last_seq)
         except Unanswerable as error:
             log.warning("turned a customer away: %s", error)
             await _hang_up(ws, error)
@@ -121,7 +153,7 @@ class Floor:
             await asyncio.gather(delivering, return_exceptions=True)
         return ws
 
-    async def _resume(self, ws: web.WebSocketResponse) -> int:
+    async def _resume(self, ws: web.WebSocketResponse, last: int) -> int:
         try:
             first = json.loads(await ws.receive_str(timeout=RESUME_WITHIN_S))
             after = first["after"] if first["type"] == "resume" else None
@@ -129,8 +161,8 @@ class Floor:
             after = None
         if not isinstance(after, int) or after < 0:
             raise Unanswerable('say {"type":"resume","after":N} first; N is the last seq you have, 0 for none')
-        if after > self._venue.last_seq:
-            raise Unanswerable(f"after {after} is above my last seq {self._venue.last_seq}: another journal's?")
+        if after > last:
+            raise Unanswerable(f"after {after} is above my last seq {last}: another journal's?")
         return after
 
     async def _hear(self, ws: web.WebSocketResponse) -> None:
@@ -146,7 +178,7 @@ class Floor:
                 log.warning("hung up on a customer: %s", error)
                 await _hang_up(ws, error)
                 return
-            self._write(told, self._venue.submit(asked, time.time_ns()))
+            self._write(told, self._venue.submit(asked, self._now_ns()))
 
     async def _deliver(self, delivery: Delivery, ws: web.WebSocketResponse, request: web.Request) -> None:
         async def send(message: Message) -> None:
@@ -169,6 +201,43 @@ class Floor:
         if not account:
             raise web.HTTPBadRequest(text="name the account: /statement?account=...")
         return web.json_response(self._records.statement(account) | {"through": self._venue.last_seq})
+
+    async def _listen(self, request: web.Request) -> web.WebSocketResponse:
+        """The back office's records above a number, and every new one, to somebody who only listens."""
+        ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX)
+        await ws.prepare(request)
+        try:
+            after = await self._resume(ws, self._back_office.last_number)
+        except Unanswerable as error:
+            log.warning("turned a listener away: %s", error)
+            await _hang_up(ws, error)
+            return ws
+
+        async def send(record: Message) -> None:
+            await ws.send_str(json.dumps(record, separators=(",", ":")))
+
+        delivering = asyncio.create_task(self._back_office.deliver(after, send))
+        try:
+            async for _ in ws:
+                pass
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+        return ws
+
+    async def _control(self, request: web.Request) -> web.Response:
+        """`{"drop": 1, "repeat": 2, "release": true, "state": true}`, each if wanted; the answer is what stands now."""
+        asked = await request.json()
+        drop, repeat = asked.get("drop", 0), asked.get("repeat", 0)
+        if not (isinstance(drop, int) and isinstance(repeat, int) and min(drop, repeat) >= 0):
+            raise web.HTTPBadRequest(text="drop and repeat are numbers of copies")
+        self._back_office.misbehave(drop=drop, repeat=repeat)
+        if asked.get("release"):
+            self._back_office.release()
+            self._announce()
+        if asked.get("state"):
+            self._state()
+        return web.json_response(self._back_office.status())
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response(
