@@ -1,15 +1,19 @@
-"""`tapeline billing publish | prices | accruals | issue | invoices | invoice | notes | note` -> its doors."""
+"""`tapeline billing publish | prices | accruals | issue | invoices | invoice | notes | note | verify` -> its doors."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from gateways import terminal
+from gateways import client, terminal
+from gateways.billing import verify as offline
 from gateways.billing.reads import ACCOUNT, PRICE_LISTS
-from gateways.client import Json, account_of
+from gateways.client import Json, Refused, account_of
 from gateways.terminal import AccountOption, AfterOption, AsJson, KeyOption, LimitOption, TokenOption
+from infra.kafka.reader import ReadFailed
+from infra.settings import settings
 
 FILE_BYTES_MAX = 1 << 20
 """Largest file that is read as a price list: the gateway takes less, and says so."""
@@ -137,6 +141,26 @@ def note(  # noqa: PLR0913  one option each
     if not as_json:
         terminal.show(found["credit_note"], as_json=False)
     terminal.show_rows(found, "lines", CREDIT_COLUMNS, as_json=as_json)
+
+
+@app.command()
+def verify(token: TokenOption = "", account: AccountOption = "", as_json: AsJson = False) -> None:
+    """Compute every invoice and note of the account again from the tape; exit 1 when there is a doubt."""
+    try:
+        tenant, account_id = str(client.claims(token)["tenant"]), account_of(token, account)
+        verdict = asyncio.run(offline.verify(settings().kafka, tenant, account_id))
+    except (Refused, ReadFailed) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        terminal.say_json(verdict)
+    else:
+        typer.echo(f"{verdict.invoices} invoices with {verdict.fills} fills, {len(verdict.doubts)} doubts")
+        typer.echo(f"{len(verdict.waiting)} fills are not charged yet")
+    for doubt in verdict.doubts:
+        typer.echo(doubt, err=True)
+    if verdict.doubts:
+        raise typer.Exit(1)
 
 
 def _list(what: str, token: str, account: str, limit: int, after: str) -> Json:
