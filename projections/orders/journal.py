@@ -140,7 +140,15 @@ journal = ReadModel(
     name="journal",
     version=2,
     ddl=DDL,
-    events=("orders.events", "accounts.events", "risk.events", "billing.events", "onboarding.events"),
+    events=(
+        "orders.events",
+        "accounts.events",
+        "reconciliation.events",
+        "onboarding.events",
+        "billing.events",
+        "partners.events",
+        "risk.events",
+    ),
     tables=(Appended(name="journal", row=JournalRow, rows_of=rows_of),),
 )
 """Every event of all contexts."""

@@ -8,6 +8,7 @@ import pytest
 
 import contexts
 from infra.avro import contracts
+from projections.orders.journal import journal
 from tests.tidy.sources import LAYERS, ROOT, dotted, name, nodes, python, tracked, tree
 
 SENTENCE = re.compile(r"^(?P<from>[^:]+?) -> (?P<to>[^:]+): \S.*\.$")
@@ -76,6 +77,12 @@ def test_every_read_model_stream_and_decider_is_in_the_table() -> None:
                 f"from {'.'.join(parts[:2])} import {parts[2]}" in table or f"from {'.'.join(parts)} import" in table
             )
             assert listed, f"{name(path)} runs nowhere: name it in its row of contexts.py, or delete it"
+
+
+def test_the_journal_has_the_events_of_every_decider() -> None:
+    """Streams catch up from it to the end of every partition: of one that it does not take they would wait for ever."""
+    deciding = {f"{context.name}.events" for context in contexts.CONTEXTS if context.decider is not None}
+    assert set(journal.events) == deciding, "name them in projections/orders/journal.py"
 
 
 def test_agents_are_never_run_concurrently() -> None:
