@@ -125,10 +125,12 @@ class LocalKafka:
         return self.start()
 
     def tool(self, main_class: str, *arguments: str, limit_s: float = 60.0) -> str:
-        """Run one of Kafka's own tools, e.g. `org.apache.kafka.tools.DumpLogSegments`; what it printed."""
-        ran = subprocess.run(
-            tool_argv(main_class, *arguments), capture_output=True, text=True, check=False, timeout=limit_s
-        )
+        """Run one of Kafka's own tools, e.g. `org.apache.kafka.tools.DumpLogSegments`; what it printed.
+
+        A record that it prints may be no text: what cannot be read is replaced.
+        """
+        argv = tool_argv(main_class, *arguments)
+        ran = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False, timeout=limit_s)
         if ran.returncode:
             raise RuntimeError(f"{main_class} failed with code {ran.returncode}: {ran.stdout}{ran.stderr}")
         return ran.stdout
