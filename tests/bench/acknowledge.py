@@ -104,9 +104,8 @@ def _tokens(stage: Stage, accounts: Sequence[str]) -> dict[str, str]:
 async def _opened(stage: Stage, accounts: Sequence[str]) -> None:
     """What the sagas would send, so that every account may trade."""
     sender = Sender(stage.kafka.bootstrap, "bench-opening")
-    for account in accounts:
-        for issued in trading.opening(account, wall()):
-            await commands.send(sender, stage.codec, "orders", issued)
+    opening = [issued for account in accounts for issued in trading.opening(account, wall())]
+    await sender.send_all(commands.topic_of("orders"), [commands.outgoing(stage.codec, each) for each in opening])
     await sender.close()
 
 

@@ -14,7 +14,6 @@ import msgspec
 from aiohttp import web
 
 import contexts
-from domain.kernel.ids import Micros
 from infra import commands
 from infra.avro.codec import Codec
 from infra.clock import wall
@@ -55,9 +54,8 @@ async def textbook(bootstrap: str, context: str) -> Door:
             await future
         assert not reading.done()
 
-    for account in trading.accounts(0):
-        for issued in trading.opening(account, Micros(wall())):
-            await commands.send(sender, codec, context, issued)
+    opening = [issued for account in trading.accounts(0) for issued in trading.opening(account, wall())]
+    await sender.send_all(commands.topic_of(context), [commands.outgoing(codec, each) for each in opening])
     return place
 
 

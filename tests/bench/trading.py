@@ -28,7 +28,7 @@ def accounts(orders: int, at_least: int = 200) -> list[str]:
 
 def opening(account: str, at: int) -> list[Issued[Command]]:
     """What makes an account ready to trade: the commands of the sagas."""
-    commands: list[Command] = [kit.open_trading(), kit.credit(CASH)]
+    commands: list[Command] = [*kit.may_trade(), kit.credit(CASH)]
     return [_issued(account, msgspec.structs.replace(each, at=Micros(at))) for each in commands]
 
 
