@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 from gateways import docs, page, server
 from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
-from gateways.journal import journal_of
+from gateways.journal import Lookups
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
 from infra.avro.codec import Codec, Undecodable
@@ -65,7 +65,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         stack.push_async_callback(database.close)
 
         readback = ReadBack(readers[0], readers[1], codec, topics)
-        bus, fanout, flow = Bus(sender, codec, journal_of(database, codec)), Fanout(), Flow()
+        bus, fanout, flow = Bus(sender, codec, Lookups(database, codec).find), Fanout(), Flow()
         market = MarketBoard(readers[2], codec)
         readback.listen(flow.seen)
         readback.listen(fanout.seen)

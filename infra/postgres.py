@@ -170,6 +170,7 @@ class Database:
                         min_size=0,
                         max_size=self._connections_max,
                         timeout=CONNECT_TIMEOUT_MS / 1000,
+                        reset=_cleaned,
                         server_settings={
                             "application_name": self._name,
                             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
@@ -177,6 +178,15 @@ class Database:
                         },
                     )
             return self._pool
+
+
+async def _cleaned(connection: Any) -> None:
+    """A connection comes back to the pool as it went: no statement of ours changes its session for good.
+
+    asyncpg's own reset is a second question to the server after every one of ours.
+    """
+    if connection.is_in_transaction():
+        await connection.reset()
 
 
 @contextmanager

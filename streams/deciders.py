@@ -195,16 +195,16 @@ class Owner:
             self._is_first_read = True
             while reader.position().get((topic, number), begin) < end:
                 for arrived in await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS):
-                    if self.partition.fold(arrived):
-                        self._changed.add(arrived.key.decode())
-                    self._follow_tape(arrived)
+                    recorded = self.partition.event(arrived)
+                    if self.partition.fold(arrived, recorded):
+                        self._changed.add(recorded.stream_id)
+                    self._follow_tape(arrived, recorded.sequence)
             self._events_offset = end
         finally:
             await reader.close()
 
-    def _follow_tape(self, arrived: Arrived) -> None:
+    def _follow_tape(self, arrived: Arrived, sequence: int) -> None:
         """What is read must be dense by itself: memory that bridges a hole of the tape would hide it from us alone."""
-        sequence = self.partition.sequence_of(arrived)
         if not self._is_first_read and sequence != self._tape_sequence + 1:
             place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
             raise MemoryAhead(f"{place}: sequence {sequence} follows {self._tape_sequence} on the tape; start again")

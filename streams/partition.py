@@ -134,9 +134,12 @@ class OwnedPartition:
         """The batch is on the tape: what it staged is what is known now."""
         self.knowledge = batch.knowledge
 
-    def fold(self, arrived: Arrived) -> bool:
-        """Take a record read back from the tape; False when it was known already. Raises ChainBroken."""
-        recorded = self._codec.decode_event(arrived.value)
+    def event(self, arrived: Arrived) -> Recorded[Any]:
+        """The event in a record of the tape; raises Undecodable."""
+        return self._codec.decode_event(arrived.value)
+
+    def fold(self, arrived: Arrived, recorded: Recorded[Any]) -> bool:
+        """Take an event read back from the tape; False when it was known already. Raises ChainBroken."""
         known = self.knowledge
         place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
         if recorded.sequence <= known.link.sequence:
@@ -152,10 +155,6 @@ class OwnedPartition:
             streams=streams,
         )
         return True
-
-    def sequence_of(self, arrived: Arrived) -> int:
-        """The place of a record in its partition."""
-        return self._codec.decode_event(arrived.value).sequence
 
     def evolved(self, streams: Map[str, Stream[Any]], recorded: Recorded[Any]) -> Map[str, Stream[Any]]:
         """All aggregates after this event; one that is further already (a newer snapshot) stays."""

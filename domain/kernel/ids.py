@@ -16,12 +16,19 @@ Symbol = NewType("Symbol", str)
 Micros = NewType("Micros", int)
 """Microseconds since the epoch, UTC."""
 
-_NAMESPACE = uuid.UUID("6f1d1c0e-5a39-5d0a-9f0e-7a7065000000")
+_NAMESPACE = uuid.UUID("6f1d1c0e-5a39-5d0a-9f0e-7a7065000000").bytes
+_VERSION_5 = 5 << 76 | 2 << 62
+_FREE_BITS = (1 << 128) - 1 - (0xF << 76 | 3 << 62)
+"""All bits of a UUID but the six that say of which kind it is."""
 
 
 def derived(*parts: object) -> str:
     """A UUIDv5 of these parts: the same parts always give the same id."""
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, parts))))
+    name = "\x1f".join(map(str, parts)).encode()
+    # What uuid.uuid5 does, in 2 us instead of 6: every event and every request has an id of this kind.
+    digest = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()
+    text = f"{int.from_bytes(digest[:16]) & _FREE_BITS | _VERSION_5:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def event_id(topic: str, partition: int, sequence: int) -> str:

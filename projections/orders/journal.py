@@ -4,7 +4,7 @@ A door that catches a client up reads here and joins the live feed at a tape pos
 first answer here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -58,7 +58,7 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY recorded_at, topic, partition, sequence LIMIT $6
 """
-BY_COMMAND = "SELECT * FROM journal WHERE command_id = $1 ORDER BY topic, partition, sequence"
+BY_COMMANDS = "SELECT * FROM journal WHERE command_id = ANY($1) ORDER BY topic, partition, sequence"
 
 REIGNS = """
 SELECT DISTINCT ON (topic, partition) * FROM journal WHERE event_type = 'OwnershipTaken' AND stream_id = ANY($1)
@@ -128,12 +128,12 @@ async def reigns(db: Database, partitions: int) -> list[JournalRow]:
     return await db.rows(JournalRow, REIGNS, [f"owner/{number}" for number in range(partitions)])
 
 
-async def by_command(db: Database, command_id: str) -> list[JournalRow]:
-    """What a command led to: one event, or none yet; the caller checks tenant, stream and digest.
+async def by_commands(db: Database, command_ids: Collection[str]) -> list[JournalRow]:
+    """What these commands led to: one event each, or none yet; the caller checks tenant, stream and digest.
 
     A command id is unique within one stream, so one that was sent to two contexts is found twice.
     """
-    return await db.rows(JournalRow, BY_COMMAND, command_id)
+    return await db.rows(JournalRow, BY_COMMANDS, list(command_ids))
 
 
 journal = ReadModel(

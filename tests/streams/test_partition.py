@@ -179,9 +179,10 @@ def test_recorded_at_never_falls_when_the_clock_does(owner: Owner) -> None:
 def test_folding_the_tape_gives_what_deciding_left(owner: Owner, codec: Codec) -> None:
     owner.decides(owner.deposit(1), owner.deposit(1, command_id="again"), owner.deposit(2))
     other = OwnedPartition(DECIDING, 0, codec, Clock())
-    assert [other.fold(each) for each in owner.tape] == [True] * len(owner.tape)
+    assert [other.fold(each, other.event(each)) for each in owner.tape] == [True] * len(owner.tape)
     assert other.knowledge == owner.partition.knowledge
-    assert [other.fold(each) for each in owner.tape] == [False] * len(owner.tape), "what is known adds nothing"
+    again = [other.fold(each, other.event(each)) for each in owner.tape]
+    assert again == [False] * len(owner.tape), "what is known adds nothing"
     assert isinstance(owner.recorded()[-2].event, AccountRefused)
 
 
@@ -207,4 +208,4 @@ def test_a_break_in_what_is_read_back_stops_and_names_the_place(
     other = OwnedPartition(DECIDING, 0, codec, Clock())
     with pytest.raises(ChainBroken, match=rf"accounts\.events\[0\]@2: {what}"):
         for each in wrong:
-            other.fold(each)
+            other.fold(each, other.event(each))

@@ -99,7 +99,7 @@ class Owner:
         other = OwnedPartition(DECIDING, 0, self.codec, lambda: NOW)
         other.knowledge, offset = kept
         for each in self.tape[offset:]:
-            other.fold(each)
+            other.fold(each, other.event(each))
         return other.knowledge
 
 

@@ -88,8 +88,8 @@ async def test_a_command_finds_its_event_with_its_digest_and_bytes(db: Database,
     play(tape, choices_from(seed=17, count=50))
     await (await projector_of(db, tape.codec, [journal])).apply(tape.arrived)
     for recorded in tape.recorded()[:20]:
-        (row,) = await j.by_command(db, recorded.command_id)
+        (row,) = await j.by_commands(db, [recorded.command_id])
         assert (row.tenant, row.stream_id, row.version) == (recorded.tenant, recorded.stream_id, recorded.version)
         assert (row.digest, row.event_type) == (recorded.digest, type(recorded.event).__name__)
         assert tape.codec.decode_event(row.payload) == recorded
-    assert await j.by_command(db, "nobody") == []
+    assert await j.by_commands(db, ["nobody"]) == []
