@@ -1,8 +1,8 @@
 """What the vendor said, sealed, and what it means for the account's file.
 
 `KycNotice` is what came to the webhook: it decides nothing, it makes an effect look. `KycReport` is what that saw;
-`interpret` turns one into the command it stands for. Status and reasons are codes and stand in the clear, everything
-else is sealed under the account's key, so that an interpretation can be repaired and needs no key.
+`interpret` turns one into the command it stands for. Only the status stands in the clear, everything else is
+sealed under the account's key, so that an interpretation can be repaired and needs no key.
 """
 
 from domain.kernel.ids import AccountId, CheckId, Micros, derived

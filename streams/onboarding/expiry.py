@@ -61,11 +61,12 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
         if not batch and loop.time() - looked_at > LOOK_EVERY_S:
             looked_at = loop.time()
             for key, due_at in due.over(tools.clock()):
-                await tools.send("onboarding", _end(key, due_at, tools.clock()))
+                await tools.send("onboarding", ending(key, due_at, tools.clock()))
     await follower.close()
 
 
-def _end(key: Key, due_at: Micros, now: Micros) -> Issued[ExpireKycCheck]:
+def ending(key: Key, due_at: Micros, now: Micros) -> Issued[ExpireKycCheck]:
+    """The command that ends a check; its id follows from the check and its day."""
     tenant, account_id, check_id = key
     command_id = derived("kyc expiry", check_id, due_at)
     return Issued(

@@ -14,10 +14,10 @@ from domain.onboarding import reports
 from domain.onboarding.reports import KycReport, Unreadable
 from infra.avro.codec import Undecodable
 from infra.kafka.records import Arrived
+from infra.kyc.reporter import FEED
 from streams.effects import Effect, Tools
 
 NAME = "onboarding.interpret"
-FEED = "onboarding.reports"
 BATCH_MAX = 200
 """Reports whose commands are under way together; it bounds what a crash sends again."""
 

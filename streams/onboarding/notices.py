@@ -12,10 +12,10 @@ from infra.avro.codec import Undecodable
 from infra.kafka.records import Arrived
 from infra.kyc.inbox import FEED
 from infra.kyc.onfido import Access, Onfido, VendorRefused
-from infra.sealing import Vault, vault
+from infra.kyc.reporter import Reporter, Stopped, patiently, together
+from infra.sealing import vault
 from infra.settings import revealed
 from streams.effects import Effect, Tools
-from streams.onboarding.reporting import Stopped, patiently, report_run, together
 
 NAME = "onboarding.notices"
 BATCH_MAX = 100
@@ -29,20 +29,21 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     follower = tools.follower(NAME, [FEED])
     await follower.start()
     access = Access(tools.settings.onfido_url, revealed(tools.settings.onfido_token))
-    keys, places = vault(tools.settings), asyncio.Semaphore(ASKED_AT_ONCE_MAX)
+    reporter = Reporter(tools.sender, vault(tools.settings), tools.codec, tools.clock)
+    places = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
     async with Onfido.open(access) as onfido:
         is_ready.set()
         with contextlib.suppress(Stopped):
             while not stop.is_set():
                 batch = await follower.take(BATCH_MAX)
-                await together(_look(tools, onfido, keys, arrived, places, stop) for arrived in batch)
+                await together(_look(tools, onfido, reporter, arrived, places, stop) for arrived in batch)
                 if batch:
                     await follower.commit()
     await follower.close()
 
 
 async def _look(  # noqa: PLR0913  what looking takes
-    tools: Tools, onfido: Onfido, keys: Vault, arrived: Arrived, places: asyncio.Semaphore, stop: asyncio.Event
+    tools: Tools, onfido: Onfido, reporter: Reporter, arrived: Arrived, places: asyncio.Semaphore, stop: asyncio.Event
 ) -> None:
     try:
         notice = tools.codec.decode_observed(arrived.value, KycNotice)
@@ -61,7 +62,7 @@ async def _look(  # noqa: PLR0913  what looking takes
         if not run.check_id:
             await tools.dead_letters.bury(arrived, "NOT_OURS", f"run {run.run_id} names no check of ours")
             return
-        await patiently(lambda: report_run(tools, keys, run), stop)
+        await patiently(lambda: reporter.report(run), stop)
 
 
 notices = Effect(NAME, run)

@@ -19,12 +19,12 @@ from infra.kafka.chain import Link
 from infra.kafka.records import Arrived, Partition
 from infra.kyc.onfido import Access, Onfido, VendorRefused
 from infra.kyc.records import Applicant, Run
+from infra.kyc.reporter import Reporter, Stopped, patiently, together
 from infra.sealing import Erased, Unsealable, Vault, vault
 from infra.settings import revealed
 from infra.telemetry import logger
 from streams.effects import Effect, Tools
 from streams.following import Follower
-from streams.onboarding.reporting import Stopped, patiently, report_run, together, write
 
 NAME = "onboarding.vendor"
 SOURCE = "onboarding.events"
@@ -95,6 +95,7 @@ class Desk:
         self._tools = tools
         self._onfido = onfido
         self._keys = keys
+        self._reporter = Reporter(tools.sender, keys, tools.codec, tools.clock)
         self._stop = stop
         self._places = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
@@ -126,7 +127,7 @@ class Desk:
 
     async def _tell(self, check: Open, run: Run) -> None:
         if run.status != check.told:
-            await patiently(lambda: report_run(self._tools, self._keys, run), self._stop)
+            await patiently(lambda: self._reporter.report(run), self._stop)
             check.told = run.status
 
     async def _ensure(self, recorded: Recorded[e.KycCheckRequested]) -> Run:
@@ -141,7 +142,7 @@ class Desk:
 
     async def _end(self, check: Open, status: str, cause: str) -> None:
         recorded = check.recorded
-        await write(self._tools, recorded.tenant, recorded.stream_id, recorded.event.check_id, "", status, cause)
+        await self._reporter.report_none(recorded.tenant, recorded.stream_id, recorded.event.check_id, status, cause)
 
 
 async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> None:

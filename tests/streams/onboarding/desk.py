@@ -26,14 +26,14 @@ from infra.kafka.groups import Groups
 from infra.kafka.reader import Reader
 from infra.kafka.sender import Sender
 from infra.kafka.topics import declare
-from infra.kyc import inbox
+from infra.kyc import inbox, reporter
 from infra.kyc.inbox import Inbox
 from infra.kyc.notices import SIGNATURE_HEADER, NoticeRefused
 from infra.kyc.records import Applicant
 from infra.sealing import Vault, vault
 from infra.settings import Settings
 from streams.effects import Effects, Tools
-from streams.onboarding import interpret, notices, reporting, vendor
+from streams.onboarding import interpret, notices, vendor
 from tests.kit.deciding import Installation
 from tests.kit.onfido import SECRET, TOKEN, WORKFLOW
 from tests.simulators.kit import ROOT
@@ -53,7 +53,7 @@ def names(context: str) -> list[tuple[Any, str, object]]:
         (notices, "NAME", f"{context}.looker"),
         (interpret, "FEED", f"{context}.reports"),
         (interpret, "NAME", f"{context}.interpret"),
-        (reporting, "FEED", f"{context}.reports"),
+        (reporter, "FEED", f"{context}.reports"),
         (inbox, "FEED", f"{context}.notices"),
     ]
 

@@ -5,7 +5,6 @@ has one id, so it is decided once.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -13,21 +12,19 @@ from domain.executions.messages import whose
 from domain.kernel.ids import AccountId, CheckId
 from domain.onboarding import reports
 from domain.onboarding.reports import REPORT_CONTEXT, KycReport
+from infra.avro.codec import Codec
+from infra.clock import Clock
+from infra.commands import Sends
 from infra.kms.port import KeysUnavailable
 from infra.kyc.onfido import VendorUnavailable
 from infra.kyc.records import Run
 from infra.sealing import Erased, Vault
 from infra.telemetry import logger
-from streams.effects import Tools
-from streams.onboarding.interpret import FEED
 
+FEED = "onboarding.reports"
 RETRY_FIRST_MS = 500
 RETRY_MAX_MS = 30_000
 """Longest pause before a vendor that cannot answer is asked again; pauses double up to it."""
-CAUSES_MAX = 8
-"""Reasons of a run that are told in the clear."""
-_CODE = re.compile("[a-z0-9_.-]{1,64}", re.ASCII)
-"""The vendor's reasons are codes; whatever is none might be about the person and stays sealed."""
 
 T = TypeVar("T")
 log = logger("onboarding")
@@ -37,42 +34,46 @@ class Stopped(Exception):
     """The effect was told to stop while the vendor could not answer."""
 
 
-async def report_run(tools: Tools, vault: Vault, run: Run) -> None:
-    """Write down how a run of ours stands, once it says something; returns when it is acknowledged."""
-    tenant, account_id = whose(run.customer)
-    if not (run.status.is_ended and run.check_id and tenant and account_id):
-        return
-    try:
-        sealed = await vault.seal(tenant, account_id, run.raw, REPORT_CONTEXT)
-    except Erased:
-        sealed = b""
-    codes = [reason for reason in run.reasons if _CODE.fullmatch(reason)][:CAUSES_MAX]
-    await write(tools, tenant, account_id, run.check_id, run.run_id, run.status.value, ",".join(codes), sealed)
+class Reporter:
+    """Writes down how runs stand."""
 
+    def __init__(self, sender: Sends, vault: Vault, codec: Codec, clock: Clock) -> None:
+        self._sender = sender
+        self._vault = vault
+        self._codec = codec
+        self._clock = clock
 
-async def write(  # noqa: PLR0913  what a report is made of
-    tools: Tools,
-    tenant: str,
-    account_id: str,
-    check_id: str,
-    run_id: str,
-    status: str,
-    cause: str,
-    body_sealed: bytes = b"",
-) -> None:
-    """One report onto the feed."""
-    report = KycReport(
-        source_id=reports.source_id(check_id, run_id, status),
-        tenant=tenant,
-        account_id=AccountId(account_id),
-        check_id=CheckId(check_id),
-        run_id=run_id,
-        status=status,
-        cause=cause,
-        body_sealed=body_sealed,
-        received_at=tools.clock(),
-    )
-    await tools.sender.send(FEED, account_id.encode(), tools.codec.encode_observed(report), {})
+    async def report(self, run: Run) -> None:
+        """Write down how a run of ours stands, once it says something; returns when it is acknowledged."""
+        tenant, account_id = whose(run.customer)
+        if not (run.status.is_ended and run.check_id and tenant and account_id):
+            return
+        try:
+            sealed = await self._vault.seal(tenant, account_id, run.raw, REPORT_CONTEXT)
+        except Erased:
+            sealed = b""
+        # The vendor's reasons are its own words and may be about the person: they stay in what is sealed.
+        await self._write(tenant, account_id, run.check_id, run.run_id, run.status.value, "", sealed)
+
+    async def report_none(self, tenant: str, account_id: str, check_id: str, status: str, cause: str) -> None:
+        """Write down that a check has no run and gets none, and why."""
+        await self._write(tenant, account_id, check_id, "", status, cause, b"")
+
+    async def _write(  # noqa: PLR0913  what a report is made of
+        self, tenant: str, account_id: str, check_id: str, run_id: str, status: str, cause: str, body_sealed: bytes
+    ) -> None:
+        report = KycReport(
+            source_id=reports.source_id(check_id, run_id, status),
+            tenant=tenant,
+            account_id=AccountId(account_id),
+            check_id=CheckId(check_id),
+            run_id=run_id,
+            status=status,
+            cause=cause,
+            body_sealed=body_sealed,
+            received_at=self._clock(),
+        )
+        await self._sender.send(FEED, account_id.encode(), self._codec.encode_observed(report), {})
 
 
 async def together(works: Iterable[Awaitable[None]]) -> None:
