@@ -30,8 +30,10 @@ ERROR_TEXT_MAX = 64
 """Characters of a vendor's error type that are kept."""
 BUSY = 429
 SERVER_ERROR = 500
-CLIENT_ERROR = 400
+REDIRECTS = 300
 NOT_FOUND = 404
+ABOUT_THE_REQUEST = frozenset({400, 409, 410, 413, 422})
+"""Statuses that speak of what was asked: asking again changes nothing."""
 _MS_PER_S = 1_000
 
 
@@ -93,7 +95,7 @@ class Onfido:
 
     async def run(self, run_id: str) -> Run:
         """The run as it stands. Raises VendorRefused with status 404 for one that the vendor does not know."""
-        return _run(await self._ask("GET", f"/workflow_runs/{_segment(run_id)}"))
+        return _run(await self._ask("GET", f"/workflow_runs/{_segment(run_id)}", is_one=True))
 
     async def find_run(self, check_id: str) -> Run | None:
         """The first run of this check, if one was started."""
@@ -106,7 +108,7 @@ class Onfido:
     async def forget(self, applicant_id: str) -> None:
         """Have the vendor delete what it knows of an applicant; one that it does not know is forgotten already."""
         try:
-            await self._ask("DELETE", f"/applicants/{_segment(applicant_id)}")
+            await self._ask("DELETE", f"/applicants/{_segment(applicant_id)}", is_one=True)
         except VendorRefused as refused:
             if refused.status != NOT_FOUND:
                 raise
@@ -134,8 +136,15 @@ class Onfido:
         return None
 
     async def _ask(
-        self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+        self,
+        verb: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        is_one: bool = False,
     ) -> bytes:
+        """The answer's body; `is_one` says that the path names one thing, which may be unknown."""
         try:
             async with self._http.request(
                 verb, self._url + path, params=query, json=body, allow_redirects=False
@@ -150,16 +159,11 @@ class Onfido:
             raise VendorUnavailable(f"{verb} failed with {type(error).__name__}") from None
         if len(said) > ANSWER_BYTES_MAX:
             raise VendorUnavailable(f"its answer to {verb} is longer than {ANSWER_BYTES_MAX} bytes")
-        if answer.status == BUSY or answer.status >= SERVER_ERROR:
-            raise VendorUnavailable(f"status {answer.status}", _retry_after_ms(answer.headers))
-        if answer.status >= CLIENT_ERROR:
+        if answer.ok and answer.status < REDIRECTS:
+            return said
+        if answer.status in ABOUT_THE_REQUEST or (answer.status == NOT_FOUND and is_one):
             raise _refused(answer.status, said)
-        if not answer.ok or answer.status >= _REDIRECTS:
-            raise VendorUnavailable(f"status {answer.status}: is TAPELINE_ONFIDO_URL its API?")
-        return said
-
-
-_REDIRECTS = 300
+        raise _away(answer.status, answer.headers)
 
 
 class _IdNumber(msgspec.Struct, frozen=True):
@@ -227,6 +231,13 @@ def _refused(status: int, said: bytes) -> VendorRefused:
         error = _Error("unreadable_error")
     # The values beside the names repeat what the applicant gave.
     return VendorRefused(status, error.type[:ERROR_TEXT_MAX], sorted(error.fields))
+
+
+def _away(status: int, headers: Mapping[str, str]) -> VendorUnavailable:
+    if status == BUSY or status >= SERVER_ERROR:
+        return VendorUnavailable(f"status {status}", _retry_after_ms(headers))
+    # A refused token or a wrong address is ours to mend, and no fault of the person asked about.
+    return VendorUnavailable(f"status {status}: is TAPELINE_ONFIDO_URL its API, and TAPELINE_ONFIDO_TOKEN good?")
 
 
 def _retry_after_ms(headers: Mapping[str, str]) -> int | None:

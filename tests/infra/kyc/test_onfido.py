@@ -126,12 +126,20 @@ async def test_a_no_names_the_fields_and_nobody(tmp_path: Path) -> None:
     assert not [word for word in (*PLANTED, "script") if word in f"{refused.value!r} {refused.value}"]
 
 
-async def test_a_wrong_token_is_a_no_that_shows_neither(tmp_path: Path) -> None:
+async def test_a_wrong_token_is_ours_to_mend_and_shown_nowhere(tmp_path: Path) -> None:
     async with vendor(tmp_path, NOWHERE) as program, Onfido.open(access(program, "token-of-nobody")) as client:
-        with pytest.raises(VendorRefused) as refused:
-            await client.find_run("c-1")
-    assert refused.value.status == 401
-    assert "token-of-nobody" not in f"{refused.value!r} {vars(client)!r} {access(program, 'token-of-nobody')!r}"
+        with pytest.raises(VendorUnavailable, match="401: is TAPELINE_ONFIDO_URL") as unavailable:
+            await started(client)
+    shown = f"{unavailable.value!r} {vars(client)!r} {access(program, 'token-of-nobody')!r}"
+    assert "token-of-nobody" not in shown
+
+
+async def test_a_wrong_address_refuses_no_check(tmp_path: Path) -> None:
+    async with vendor(tmp_path, NOWHERE) as program:
+        elsewhere = Access(f"http://127.0.0.1:{program.port}/v9", SecretStr(TOKEN))
+        async with Onfido.open(elsewhere) as client:
+            with pytest.raises(VendorUnavailable, match="TAPELINE_ONFIDO_URL"):
+                await started(client)
 
 
 async def test_a_run_that_a_notice_made_up_is_not_found(tmp_path: Path) -> None:
