@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("domain", "infra", "projections", "streams", "gateways")
-SHIPPED = (*LAYERS, "deploy", "simulators", "demo")
+SHIPPED = (*LAYERS, "deploy", "simulators", "demo", "examples")
 """Folders of what runs; tests are held to fewer rules."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
