@@ -10,7 +10,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,11 +23,13 @@ from rich.table import Table
 from demo import report
 from demo.customers import Account, Customer, Habit
 from demo.numbers import Numbers
+from demo.office import CORRECTED, PRICES, Office
 from demo.report import Ending, Figures
 from demo.screen import Measured, Screen
 from demo.watch import Watch
 from deploy.local import background
 from deploy.local.addresses import Addresses
+from deploy.local.children import NotReady
 from domain.kernel.market import Phase
 from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
@@ -82,7 +84,11 @@ def play(root: Path, codec: Codec, contexts: list[str]) -> int:
     """Run the demo; gives the exit code."""
     began = time.monotonic()
     background.reset(root, name=NAME)
-    addresses = background.up(root, name=NAME, options=("--days", str(DAYS)), is_tied=True)
+    try:
+        addresses = background.up(root, name=NAME, options=("--days", str(DAYS)), is_tied=True)
+    except NotReady as failure:
+        console.print(str(failure), highlight=False)
+        return 1
     ready_s = time.monotonic() - began
     os.environ.update(addresses.env())
     try:
@@ -101,13 +107,15 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         showing = asyncio.create_task(Screen(numbers, watch, lambda: _measure(session, addresses.metrics)).run())
+        office = Office(session, addresses.gateway_url, Mint(Path(addresses.state_dir)), TENANT)
         began = time.monotonic()
         try:
-            await _trade(session, addresses, numbers, watch)
+            await _trade(session, addresses, numbers, watch, office)
+            played_s = time.monotonic() - began
+            await _bill(office, watch)
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
-        played_s = time.monotonic() - began
         await _quiet(watch)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
@@ -138,7 +146,9 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
     return summary
 
 
-async def _trade(session: aiohttp.ClientSession, addresses: Addresses, numbers: Numbers, watch: Watch) -> None:
+async def _trade(
+    session: aiohttp.ClientSession, addresses: Addresses, numbers: Numbers, watch: Watch, office: Office
+) -> None:
     customers = _population(session, addresses, numbers)
     gate = asyncio.Semaphore(OPENING_AT_ONCE)
 
@@ -147,7 +157,8 @@ async def _trade(session: aiohttp.ClientSession, addresses: Addresses, numbers: 
             await customer.open()
 
     await asyncio.gather(*(arrive(customer) for customer in customers))
-    await _watch_over(session, addresses, customers)
+    await office.restrain(each.account.account_id for each in customers if each.habit is Habit.HASTY)
+    await office.publish(PRICES, "the first list")
     bell = await _ring(addresses)
     stop = asyncio.Event()
     trading = [asyncio.create_task(customer.trade(stop)) for customer in customers]
@@ -162,6 +173,13 @@ async def _trade(session: aiohttp.ClientSession, addresses: Addresses, numbers: 
         await customer.withdraw("100.00" if index % 2 else "99000000.00")
 
 
+async def _bill(office: Office, watch: Watch) -> None:
+    """Invoice what was traded, then correct the price list: whoever was billed too much gets a credit note."""
+    await _quiet(watch)
+    await office.invoice(sorted(watch.charged))
+    await office.publish(CORRECTED, "a share costs half a cent, as was agreed")
+
+
 async def _ring(addresses: Addresses) -> asyncio.StreamWriter:
     """The market begins when the last of its listeners comes: this connection, which only ever listens."""
     market = urlsplit(addresses.market_url)
@@ -174,24 +192,6 @@ async def _ring(addresses: Addresses) -> asyncio.StreamWriter:
     task = asyncio.create_task(listen())
     task.add_done_callback(lambda _: writer.close())
     return writer
-
-
-async def _watch_over(session: aiohttp.ClientSession, addresses: Addresses, customers: Sequence[Customer]) -> None:
-    """A risk officer holds the hasty customers to one order a minute of market time."""
-    mint = Mint(Path(addresses.state_dir))
-    token = mint.mint(tenant=TENANT, sub="officer", account_id="*", scopes=[Scope.RISK], ttl_s=TOKEN_SECONDS)
-    limits = {
-        "order_notional_max": "2500000.00",
-        "gross_exposure_max": "10000000.00",
-        "orders_per_minute_max": 3,
-        "reason": "sends bursts",
-    }
-    for customer in customers:
-        if customer.habit is Habit.HASTY:
-            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
-            url = f"{addresses.gateway_url}/v1/accounts/{customer.account.account_id}/limits"
-            async with session.put(url, json=limits, headers=headers) as answer:
-                answer.raise_for_status()
 
 
 def _population(session: aiohttp.ClientSession, addresses: Addresses, numbers: Numbers) -> list[Customer]:
@@ -268,6 +268,7 @@ def _tell(summary: Summary, addresses: Addresses) -> None:
     figures = summary.figures
     lines = [
         f"{figures.accounts} accounts, {figures.fills} fills, {figures.traded} USD traded",
+        f"{figures.invoices} invoices, {figures.credit_notes} credit notes, {figures.owed} USD owed",
         f"{summary.orders_sent} orders sent, {summary.orders_per_second} a second",
         f"acknowledged p50 {summary.acknowledged_p50_ms} ms, p99 {summary.acknowledged_p99_ms} ms",
         f"load average {summary.load_average}",

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from demo.bills import Bills
 from domain.accounts import events as a
 from domain.executions.messages import venue_account
 from domain.kernel.messages import Event, Recorded
@@ -30,6 +31,8 @@ from infra.kafka.records import Partition
 
 READ_MAX = 5_000
 """Records read together at the end."""
+LAST_DATE = "2012-06-30"
+"""A market date on which the last price list of a demo is in force."""
 PROOF_SECONDS_MAX = 60
 """Longest wait for a proof: it scans the tape of one demo for its order."""
 
@@ -42,6 +45,9 @@ class Figures(msgspec.Struct, kw_only=True):
     fills: int
     traded: str
     acknowledged: int
+    owed: str
+    invoices: int
+    credit_notes: int
     faults: list[str]
 
 
@@ -57,6 +63,8 @@ class Ending:
         self.executions: dict[str, set[str]] = defaultdict(set)
         self.places: dict[Partition, dict[int, str]] = defaultdict(dict)
         self.order_ids: list[str] = []
+        self.fills: dict[str, list[str]] = defaultdict(list)
+        self.bills = Bills()
         self.traded = 0
 
     async def read(self, reader: Reader, codec: Codec, contexts: Sequence[str]) -> None:
@@ -78,6 +86,7 @@ class Ending:
         account, event = recorded.stream_id, recorded.event
         self.events[f"{place[0].partition('.')[0]}.{type(event).__name__}"] += 1
         self.places[place][recorded.sequence] = account
+        self.bills.take(recorded, LAST_DATE)
         if place[0] == "orders.events" and not account.startswith("owner/"):
             self.books[account] = evolve(self.books[account], event)  # type: ignore[arg-type]  # events of orders
             self.tenants[account] = recorded.tenant
@@ -88,6 +97,7 @@ class Ending:
                 self.withdrawn[account] += event.amount
             case o.OrderFilled():
                 self.executions[account].add(event.execution_id)
+                self.fills[account].append(recorded.event_id)
                 self.traded += event.amount
                 self.order_ids.append(event.order_id)
             case _:
@@ -109,6 +119,9 @@ async def settled(ending: Ending, venue_url: str, acknowledged: Sequence[tuple[s
         fills=sum(len(executions) for executions in ending.executions.values()),
         traded=money_text(ending.traded),
         acknowledged=len(acknowledged),
+        owed=money_text(ending.bills.owed),
+        invoices=ending.bills.invoices,
+        credit_notes=ending.bills.notes,
         faults=faults,
     )
 
@@ -157,7 +170,7 @@ def _differences(account: str, ending: Ending, statement: dict[str, object]) -> 
         found.append(
             f"{account}: has {money_text(book.cash)}, deposits and the venue's executions make {money_text(cash)}"
         )
-    return found
+    return found + ending.bills.differences(account, executions, ending.fills[account])
 
 
 def _missing(ending: Ending, acknowledged: Sequence[tuple[str, str, str]]) -> list[str]:

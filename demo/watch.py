@@ -6,6 +6,7 @@ Nothing of it comes from the customers or from Postgres, so that what the screen
 import asyncio
 from collections import Counter, defaultdict
 
+from domain.billing import events as b
 from domain.kernel.ids import Symbol
 from domain.kernel.messages import Recorded
 from domain.kernel.money import Quantity, notional
@@ -34,6 +35,8 @@ class Watch:
         self.halted: dict[str, set[str]] = defaultdict(set)
         self.breaches = 0
         self.cleared = 0
+        self.charged: set[str] = set()
+        """Accounts that owe something."""
         self.holdings: Counter[Symbol] = Counter()
         self._links: dict[Partition, Link] = {}
         self._reader = reader
@@ -81,6 +84,8 @@ class Watch:
                 self.halted[recorded.stream_id].discard(cause)
             case r.LimitBreached():
                 self.breaches += 1
+            case b.CommissionAccrued():
+                self.charged.add(recorded.stream_id)
             case r.BreachCleared():
                 self.cleared += 1
             case _:
