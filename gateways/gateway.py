@@ -50,10 +50,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
     *,
     requests_per_second_max: int = REQUESTS_PER_SECOND_MAX,
 ) -> None:
-    """Serve the routes until asked to stop; `deciding` names the contexts whose events are read back.
-
-    `carried` is what the published contract tells of topics.
-    """
+    """Serve until asked to stop: `deciding` contexts are read back, `carried` topics are in the published contract."""
     topics = tuple(f"{context}.events" for context in deciding)
     async with AsyncExitStack() as stack:
         readers = [Reader(settings.kafka, f"gateway-{name}") for name in ("events", "ends", "marks")]

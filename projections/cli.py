@@ -100,7 +100,11 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
             typer.echo("The live read model serves on. Look at the rows; --accept-differences switches.", err=True)
             raise typer.Exit(1)
 
-    @cli.command("analyst")
+    cli.command("analyst")(_analyst(settings))
+    return cli
+
+
+def _analyst(settings: Callable[[], Settings]) -> Callable[..., None]:
     def admit_analyst(tenant: str, *, dismiss: bool = False, as_json: AsJson = False) -> None:
         """Give the analysts of TENANT a read-only login to schema `analyst`, or a new password; --dismiss takes it."""
         if dismiss:
@@ -116,7 +120,7 @@ def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Se
         else:
             typer.echo(dsn_of(settings().postgres, login))
 
-    return cli
+    return admit_analyst
 
 
 def dsn_of(own: str, login: analysts.Login) -> str:

@@ -16,7 +16,7 @@ from domain.orders.commands import OpenTrading
 from infra.avro.codec import Codec
 from infra.postgres import Database
 from infra.settings import Settings
-from projections import analysts, generations
+from projections import analysts, generations, projector
 from projections import cli as projections_cli
 from projections.orders.blotter import BlotterRow, blotter
 from projections.read_model import ReadModel, Row
@@ -37,9 +37,9 @@ async def filled(db: Database, tape: Tape) -> Database:
     """Two tenants' books in every read model."""
     play(tape, choices_from(seed=11, count=120))
     tape.decide("orders", "of-the-other", OpenTrading(currency="USD"), tenant=OTHER)
-    projector = await projector_of(db, tape.codec, MODELS)
-    await projector.apply(tape.arrived)
-    assert not projector.trouble()
+    host = await projector_of(db, tape.codec, MODELS)
+    await host.apply(tape.arrived)
+    assert not host.trouble()
     return db
 
 
@@ -68,6 +68,13 @@ async def test_sees_every_read_model_of_its_tenant(analyst: Any, filled: Databas
         where = f"WHERE tenant = '{ACME}'" if has_tenant else ""
         assert own == await filled.value(f"SELECT count(*) FROM public.{name} {where}"), name
     assert await analyst.fetchval("SELECT count(*) FROM order_blotter") > 0
+
+
+async def test_prepare_makes_role_and_views_before_anything_runs(db: Database, dsn: str) -> None:
+    assert await projector.declare(Settings(postgres=dsn), MODELS) == []
+    made = await connection(dsn, await analysts.admit(db, ACME))
+    assert await made.fetchval("SELECT count(*) FROM order_blotter") == 0
+    await made.close()
 
 
 async def test_sees_nothing_of_another_tenant_whatever_it_sets(analyst: Any, filled: Database, dsn: str) -> None:
