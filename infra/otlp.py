@@ -4,6 +4,8 @@ A receiver that is away or slow costs spans, never requests: the queue has an en
 counted.
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -38,14 +40,14 @@ class Exported:
     """Begins spans of one process and sends those that are sampled: all, unless the caller's header says not to."""
 
     def __init__(self, process: str, url: str) -> None:
-        exporter = _Counted(OTLPSpanExporter(url.rstrip("/") + PATH, timeout=EXPORT_SECONDS_MAX))
+        self._exporter = _Counted(OTLPSpanExporter(url.rstrip("/") + PATH, timeout=EXPORT_SECONDS_MAX))
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": f"tapeline-{process}", "service.namespace": "tapeline"}),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(
-                exporter,
+                self._exporter,
                 max_queue_size=QUEUE_SPANS_MAX,
                 max_export_batch_size=BATCH_SPANS_MAX,
                 schedule_delay_millis=EXPORT_EVERY_MS,
@@ -66,7 +68,8 @@ class Exported:
         )
 
     def close(self) -> None:
-        """Send what is waiting, no longer than a batch may take."""
+        """Send what is waiting, for as long as one batch may take; the rest is lost."""
+        self._exporter.ends_at = time.monotonic() + EXPORT_SECONDS_MAX
         self._provider.shutdown()
 
 
@@ -101,10 +104,12 @@ class _Counted(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
+        self.ends_at = math.inf
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """One batch."""
-        result = self._exporter.export(spans)
+        """One batch, unless the process has waited long enough for its end."""
+        is_late = time.monotonic() > self.ends_at
+        result = SpanExportResult.FAILURE if is_late else self._exporter.export(spans)
         SPANS.labels("sent" if result is SpanExportResult.SUCCESS else "lost").inc(len(spans))
         return result
 

@@ -60,7 +60,9 @@ ACKNOWLEDGE_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 HTTP_ANSWERS = Counter("tapeline_http_answers_total", "Answers by status. 5xx: look at the gateway's log.", ["status"])
-STREAM_CLIENTS = Gauge("tapeline_stream_clients", "Open websockets. A sudden drop: look at the gateway's restarts.")
+STREAM_CLIENTS = Gauge(
+    "tapeline_stream_clients", "Open websockets and partners' streams. A sudden drop: look at the gateway's restarts."
+)
 STREAM_GAPS = Counter("tapeline_stream_gaps_total", "Gaps told to slow clients. Many: the fan-out is too slow.")
 AUDIT_LEAVES = Gauge("tapeline_audit_leaves", "Leaves in the audit forest. Flat while events flow: look at audit.")
 CHECKPOINTS = Counter("tapeline_audit_checkpoints_total", "Checkpoints signed. Flat while events flow: look at audit.")

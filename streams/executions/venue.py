@@ -15,7 +15,8 @@ from domain.executions.messages import VenueMessage, client_order_id, venue_acco
 from domain.kernel.messages import Event, Recorded
 from domain.kernel.money import price_text, quantity_text
 from domain.orders.events import CancelRequested, OrderPlaced, ReplaceRequested
-from infra import telemetry
+from infra import telemetry, tracing
+from infra.commands import TRACE
 from infra.kafka.chain import Link
 from infra.kafka.records import Arrived, Partition
 from streams.effects import Effect, Tools
@@ -219,10 +220,12 @@ async def _talk(
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             # All are remembered before the first is sent: what a cut takes away is sent on the next connection.
-            texts = [conversation.ask(arrived) for arrived in await follower.take(BATCH_MAX)]
-            for text in texts:
+            taken = await follower.take(BATCH_MAX)
+            texts = [conversation.ask(arrived) for arrived in taken]
+            for arrived, text in zip(taken, texts, strict=True):
                 if text is not None:
-                    await socket.send_str(text)
+                    with tracing.child(f"effect {NAME}", arrived.headers.get(TRACE, b""), kind=tracing.Kind.PRODUCER):
+                        await socket.send_str(text)
     finally:
         committing.cancel()
         hearing.cancel()

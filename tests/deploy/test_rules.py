@@ -25,9 +25,7 @@ def test_promtool_takes_them(asked: tuple[str, ...]) -> None:
 def test_every_metric_of_ours_is_watched_and_none_is_made_up() -> None:
     ours = {family.name for family in REGISTRY.collect() if family.name.startswith("tapeline_")}
     spoken = {re.sub("_(total|bucket|count|sum)$", "", name) for name in re.findall(r"\btapeline_[a-z_]+", TEXT)}
-    assert spoken == ours, (
-        "give a new metric an alert in deploy/prometheus/rules.yml, with its first step"
-    )
+    assert spoken == ours, "give a new metric an alert in deploy/prometheus/rules.yml, with its first step"
 
 
 def test_every_alert_begins_a_runbook_and_is_tested() -> None:
