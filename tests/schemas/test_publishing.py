@@ -1,5 +1,6 @@
 """Our schemas in registries of other people, under the ids that stand in every record."""
 
+import asyncio
 import json
 import shutil
 from collections import Counter
@@ -9,7 +10,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
+import main
 from infra.avro import contracts, publishing
 from infra.avro.codec import Codec
 from infra.avro.publishing import PublishRefused, meaning, publish
@@ -155,3 +158,13 @@ async def test_a_registry_that_will_not_change_its_mode_is_named() -> None:
 async def test_an_address_where_no_registry_is_says_so(url: str) -> None:
     with pytest.raises(PublishRefused, match="Check the URL"):
         await publish(url)
+
+
+async def test_the_command_says_what_it_did_and_names_what_it_could_not() -> None:
+    runner, registry = CliRunner(), Registry()
+    async with registry.open() as url:
+        done = await asyncio.to_thread(runner.invoke, main.app, ["schemas", "publish", url, "--json"])
+    assert json.loads(done.stdout) == {"published": TOTAL, "known": 0, "newest_id": LOCKED[-1].id}
+    refused = await asyncio.to_thread(runner.invoke, main.app, ["schemas", "publish", NOBODY])
+    assert refused.exit_code == 2
+    assert "no registry answers" in refused.stderr
