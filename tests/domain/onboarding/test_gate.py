@@ -46,7 +46,7 @@ FORGED: tuple[Command, ...] = (
 # Every other move is a delivery or likely to matter; whatever is out of turn is refused, as in life.
 histories = st.lists(st.sampled_from((*HONEST, *HONEST, *FORGED)), min_size=12, max_size=40)
 
-thorough = settings(max_examples=250, deadline=None)
+thorough = settings(max_examples=120, deadline=None)
 
 
 class World:
