@@ -48,6 +48,8 @@ from gateways.onboarding import rest as onboarding_rest
 from gateways.orders import cli as orders_cli
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket as orders_websocket
+from gateways.reconciliation import cli as reconciliation_cli
+from gateways.reconciliation import rest as reconciliation_rest
 from gateways.risk import cli as risk_cli
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route
@@ -67,6 +69,7 @@ from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from projections.orders.positions import positions
 from projections.read_model import ReadModel
+from projections.reconciliation.breaks import breaks
 from projections.risk.board import board
 from streams.accounts.opening import opening
 from streams.accounts.transfers import transfers
@@ -156,6 +159,9 @@ CONTEXTS = (
         feeds=(Feed("messages", VenueRecord),),
         agents=(matching.attach,),
         effects=(drop_copy,),
+        projections=(breaks,),
+        routes=reconciliation_rest.ROUTES,
+        cli=reconciliation_cli.attach,
     ),
     Context(
         name="onboarding",

@@ -24,7 +24,7 @@ from gateways.audit.evidence import Evidence
 from gateways.operations import cli as operations_cli
 from gateways.operations import live, schemas
 from gateways.routes import Route
-from infra import audit_key, telemetry, tokens, tracing
+from infra import audit_key, memory, telemetry, tokens, tracing
 from infra.audit_files import AuditFiles
 from infra.avro import contracts
 from infra.avro.codec import Codec
@@ -210,6 +210,7 @@ def run(name: str) -> None:
         raise typer.BadParameter(f"{name!r} is no process; there are {AGENTS}, {', '.join(PROCESSES)}")
     telemetry.configure(name, settings().log_level)
     tracing.configure(name, settings().otlp_url)
+    memory.keep()
     try:
         if name == AGENTS:
             worker.run(settings(), Codec(contexts.messages()), contexts.agents())

@@ -25,6 +25,9 @@ from projections.read_model import OnTape, ReadModel
 
 BATCH_RECORDS_MAX = 1_000
 """Records of one batch: beyond a thousand the fixed price of a transaction has vanished."""
+GATHER_MS = 50
+"""Pause after a batch that was not full, so that the next one gathers: a round of commits costs 6 to 14 ms of processor
+here and in PostgreSQL, whether it brings one event (6 to 14 ms each) or twenty (0.8 ms each)."""
 WATCH_EVERY_MS = 1_000
 """How often lag is measured, and how often a read model that waits for its rebuild is tried again."""
 READY_LAG_RECORDS_MAX = 2_000
@@ -250,7 +253,10 @@ async def _project(projector: Projector, reader: Reader) -> None:
         if projector.is_assignment_due:
             await reader.assign(projector.starts())
             projector.is_assignment_due = False
-        await projector.apply(await reader.take(BATCH_RECORDS_MAX, limits.POLL_WAIT_MS))
+        arrived = await reader.take(BATCH_RECORDS_MAX, limits.POLL_WAIT_MS)
+        await projector.apply(arrived)
+        if 0 < len(arrived) < BATCH_RECORDS_MAX:
+            await asyncio.sleep(GATHER_MS / 1000)
 
 
 async def _watched(projector: Projector, reader: Reader) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from infra import telemetry
+from infra import memory, telemetry
 from tests.bench import figures
 from tests.bench.acknowledge import acknowledge
 from tests.bench.agents import agents
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=default.rate, help="orders a second")
     parser.add_argument("--only", default="", help=f"some of {','.join(each.name for each in FIGURES)}")
     telemetry.configure("bench", "WARNING")
+    memory.keep()
     given = vars(parser.parse_args())
     wanted = [name for name in given.pop("only").split(",") if name]
     unknown = set(wanted) - {each.name for each in FIGURES}

@@ -8,7 +8,7 @@ import sys
 
 import contexts
 from domain.orders.decide import orders
-from infra import telemetry
+from infra import memory, telemetry
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.kafka.dead_letters import DeadLetters
@@ -24,6 +24,7 @@ from tests.bench.stage import run
 async def main(bootstrap: str, context: str) -> None:
     """Own the four partitions of this context until the input ends."""
     telemetry.configure("bench-decider", "WARNING")
+    memory.keep()
     codec, sender = Codec(contexts.messages()), Sender(bootstrap, "deciders")
     deciding = Deciding(context, orders, next(each.commands for each in contexts.CONTEXTS if each.name == "orders"))
 

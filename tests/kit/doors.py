@@ -26,6 +26,7 @@ from gateways.onboarding import rest as onboarding_rest
 from gateways.operations import live
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket
+from gateways.reconciliation import rest as reconciliation_rest
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
@@ -48,13 +49,21 @@ ROUTES: tuple[Route, ...] = (
     *accounts_rest.ROUTES,
     *market_data_rest.ROUTES,
     *risk_rest.ROUTES,
+    *reconciliation_rest.ROUTES,
     *billing_rest.ROUTES,
     *onboarding_rest.ROUTES,
     *receipts.ROUTES,
     *registry.ROUTES,
     *live.ROUTES,
 )
-EVENT_TOPICS = ("orders.events", "accounts.events", "risk.events", "billing.events", "onboarding.events")
+EVENT_TOPICS = (
+    "orders.events",
+    "accounts.events",
+    "risk.events",
+    "billing.events",
+    "onboarding.events",
+    "reconciliation.events",
+)
 WEBHOOK_SECRET = SecretStr("planted-secret")
 NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
 TRADER = (Scope.TRADE, Scope.READ)

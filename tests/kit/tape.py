@@ -16,6 +16,7 @@ from domain.kernel.messages import GENESIS, Command, Event, Issued, Observed, Ow
 from domain.onboarding.decide import onboarding
 from domain.orders.decide import orders
 from domain.partners.decide import partners
+from domain.reconciliation.decide import reconciliation
 from domain.risk.decide import risk
 from infra.avro.codec import Codec
 from infra.kafka.records import Arrived
@@ -28,6 +29,7 @@ DECIDERS: dict[str, Decider[Any, Any, Any]] = {
     "billing": billing,
     "onboarding": onboarding,
     "partners": partners,
+    "reconciliation": reconciliation,
 }
 ACME = "acme"
 OFFSETS_PER_RECORD = 2  # The record and the marker of its transaction.

@@ -19,10 +19,10 @@ from projections.orders.journal import journal
 from projections.orders.positions import positions
 from projections.projector import Projector, on_tape
 from projections.read_model import Appended, OnTape, ReadModel
+from projections.reconciliation.breaks import breaks
 from projections.risk.board import board
 from tests.kit.tape import Tape
 
-MODELS = (blotter, positions, journal, ledger, account_list, board, last_trades, kyc_checks)
 Rows = dict[str, set[Any]]
 
 
