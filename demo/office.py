@@ -1,6 +1,6 @@
-"""The staff of the demo's brokerage: a risk officer who sets limits, an accountant who prices, invoices and corrects.
+"""The demo's staff: an officer for limits and breaks, an accountant for prices and invoices, an operator.
 
-Both use the public doors, each with a token of its own scope.
+All use the public doors, each with a token of its own scope.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Office:
         self._url = url
         self._tokens = {
             scope: mint.mint(tenant=tenant, sub=sub, account_id="*", scopes=[scope], ttl_s=TOKEN_SECONDS)
-            for scope, sub in ((Scope.RISK, "officer"), (Scope.BILLING, "accountant"))
+            for scope, sub in ((Scope.RISK, "officer"), (Scope.BILLING, "accountant"), (Scope.OPERATE, "operator"))
         }
 
     async def restrain(self, accounts: Iterable[str]) -> None:
@@ -61,8 +61,21 @@ class Office:
 
         await asyncio.gather(*(one(account) for account in accounts))
 
-    async def _ask(self, scope: Scope, method: str, path: str, body: object) -> None:
+    async def explain(self, account: str, break_id: str, reason: str) -> None:
+        """Say what is known about a break."""
+        path = f"/v1/accounts/{account}/breaks/{break_id}/explain"
+        await self._ask(Scope.RISK, "POST", path, {"reason": reason})
+
+    async def subscribe(self, label: str, contexts: Sequence[str]) -> str:
+        """Let a partner follow these contexts; gives the id of the subscription."""
+        body = {"label": label, "contexts": contexts}
+        made = await self._ask(Scope.OPERATE, "POST", "/v1/partners/subscriptions", body)
+        return str(made["subscription_id"])
+
+    async def _ask(self, scope: Scope, method: str, path: str, body: object) -> dict[str, object]:
         headers = {"Authorization": f"Bearer {self._tokens[scope]}", "Idempotency-Key": uuid.uuid4().hex}
         async with self._session.request(method, self._url + path, json=body, headers=headers) as answer:
             if not answer.ok:
                 raise RuntimeError(f"{method} {path} was answered {answer.status}: {await answer.text()}")
+            said: dict[str, object] = await answer.json()
+            return said

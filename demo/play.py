@@ -20,10 +20,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from demo import report
+from demo import acts, report
 from demo.customers import Account, Customer, Habit
 from demo.numbers import Numbers
-from demo.office import CORRECTED, PRICES, Office
+from demo.office import PRICES, Office
+from demo.partner import CONTEXTS, Partner
 from demo.report import Ending, Figures
 from demo.screen import Measured, Screen
 from demo.watch import Watch
@@ -46,9 +47,6 @@ OPENING_AT_ONCE = 20
 """Customers that open their accounts side by side."""
 LARGE, HASTY, CARELESS = 5, 5, 30
 """How many customers have which habit; all others are steady."""
-QUIET_SECONDS = 1.5
-"""The tape stands still this long before it is read for the end."""
-QUIET_SECONDS_MAX = 30.0
 PLAY_SECONDS_MAX = 600.0
 """Longest play: days that take longer are not played on this machine."""
 SCRAPE_SECONDS_MAX = 1.0
@@ -75,6 +73,9 @@ class Summary(msgspec.Struct, kw_only=True):
     websocket_frames: int
     breaches: int
     breaches_cleared: int
+    copies_lost: int
+    partner_events: int
+    partner_resumed: int
     load_average: str
     proof: str
     figures: Figures
@@ -108,21 +109,26 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
     async with aiohttp.ClientSession(connector=connector) as session:
         showing = asyncio.create_task(Screen(numbers, watch, lambda: _measure(session, addresses.metrics)).run())
         office = Office(session, addresses.gateway_url, Mint(Path(addresses.state_dir)), TENANT)
+        partner = await _partner(session, addresses, office)
+        following = asyncio.create_task(partner.follow())
         began = time.monotonic()
         try:
             await _trade(session, addresses, numbers, watch, office)
             played_s = time.monotonic() - began
-            await _bill(office, watch)
+            lost = await acts.reconcile(session, addresses.venue_url, office, watch)
+            await acts.bill(office, watch)
         finally:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
-        await _quiet(watch)
+            for task in (following, showing):
+                task.cancel()
+            await asyncio.gather(following, showing, return_exceptions=True)
+        await partner.finish()
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     ending, reader = Ending(), Reader(addresses.kafka, "demo-ending")
     await ending.read(reader, codec, contexts)
     await reader.close()
     figures = await report.settled(ending, addresses.venue_url, numbers.acknowledged)
+    figures.faults += ending.breaks.differences(lost) + partner.differences(ending.places)
     is_proved, said = await asyncio.to_thread(report.prove, ending.order_ids[-1], Path(addresses.state_dir), root)
     summary = Summary(
         is_good=is_proved and not figures.faults,
@@ -138,12 +144,26 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
         websocket_frames=numbers.frames,
         breaches=watch.breaches,
         breaches_cleared=watch.cleared,
+        copies_lost=len(lost),
+        partner_events=partner.events,
+        partner_resumed=partner.resumed,
         load_average=" ".join(f"{load:.1f}" for load in os.getloadavg()),
         proof=said,
         figures=figures,
     )
     (Path(addresses.state_dir) / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
     return summary
+
+
+async def _partner(session: aiohttp.ClientSession, addresses: Addresses, office: Office) -> Partner:
+    """A partner whose token is bound to its subscription."""
+    subscription = await office.subscribe("the demo's partner", CONTEXTS)
+    mint = Mint(Path(addresses.state_dir))
+    token = mint.mint(
+        tenant=TENANT, sub="partner", account_id=subscription, scopes=[Scope.PARTNER], ttl_s=TOKEN_SECONDS
+    )
+    url = f"{addresses.gateway_url}/v1/partners/subscriptions/{subscription}/stream"
+    return Partner(session, url, token, SEED)
 
 
 async def _trade(
@@ -159,6 +179,7 @@ async def _trade(
     await asyncio.gather(*(arrive(customer) for customer in customers))
     await office.restrain(each.account.account_id for each in customers if each.habit is Habit.HASTY)
     await office.publish(PRICES, "the first list")
+    await acts.forget(session, addresses.venue_url)
     bell = await _ring(addresses)
     stop = asyncio.Event()
     trading = [asyncio.create_task(customer.trade(stop)) for customer in customers]
@@ -171,13 +192,6 @@ async def _trade(
         await asyncio.gather(*trading)
     for index, customer in enumerate(customers[:WITHDRAWALS]):
         await customer.withdraw("100.00" if index % 2 else "99000000.00")
-
-
-async def _bill(office: Office, watch: Watch) -> None:
-    """Invoice what was traded, then correct the price list: whoever was billed too much gets a credit note."""
-    await _quiet(watch)
-    await office.invoice(sorted(watch.charged))
-    await office.publish(CORRECTED, "a share costs half a cent, as was agreed")
 
 
 async def _ring(addresses: Addresses) -> asyncio.StreamWriter:
@@ -225,18 +239,6 @@ async def _last_close(watch: Watch) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _quiet(watch: Watch) -> None:
-    """Until nothing is added to the tape for a while: sagas, the venue and the day's end have finished."""
-    seen, since, until = -1, time.monotonic(), time.monotonic() + QUIET_SECONDS_MAX
-    while time.monotonic() < until:
-        total = sum(watch.events.values())
-        if total != seen:
-            seen, since = total, time.monotonic()
-        elif time.monotonic() - since > QUIET_SECONDS:
-            return
-        await asyncio.sleep(0.1)
-
-
 async def _measure(session: aiohttp.ClientSession, ports: Mapping[str, int]) -> Measured:
     """Lag of every reader and the size of the audit log, as the processes tell Prometheus."""
     measured = Measured()
@@ -268,6 +270,9 @@ def _tell(summary: Summary, addresses: Addresses) -> None:
     figures = summary.figures
     lines = [
         f"{figures.accounts} accounts, {figures.fills} fills, {figures.traded} USD traded",
+        f"{summary.copies_lost} copies lost at the venue made {figures.breaks} breaks",
+        f"{figures.statements_matched} statements of the venue matched",
+        f"a partner heard {summary.partner_events} events and resumed {summary.partner_resumed} times",
         f"{figures.invoices} invoices, {figures.credit_notes} credit notes, {figures.owed} USD owed",
         f"{summary.orders_sent} orders sent, {summary.orders_per_second} a second",
         f"acknowledged p50 {summary.acknowledged_p50_ms} ms, p99 {summary.acknowledged_p99_ms} ms",

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from demo.bills import Bills
+from demo.breaks import Breaks
 from domain.accounts import events as a
 from domain.executions.messages import venue_account
 from domain.kernel.messages import Event, Recorded
@@ -48,6 +49,8 @@ class Figures(msgspec.Struct, kw_only=True):
     owed: str
     invoices: int
     credit_notes: int
+    breaks: int
+    statements_matched: int
     faults: list[str]
 
 
@@ -65,6 +68,7 @@ class Ending:
         self.order_ids: list[str] = []
         self.fills: dict[str, list[str]] = defaultdict(list)
         self.bills = Bills()
+        self.breaks = Breaks()
         self.traded = 0
 
     async def read(self, reader: Reader, codec: Codec, contexts: Sequence[str]) -> None:
@@ -87,6 +91,7 @@ class Ending:
         self.events[f"{place[0].partition('.')[0]}.{type(event).__name__}"] += 1
         self.places[place][recorded.sequence] = account
         self.bills.take(recorded, LAST_DATE)
+        self.breaks.take(recorded)
         if place[0] == "orders.events" and not account.startswith("owner/"):
             self.books[account] = evolve(self.books[account], event)  # type: ignore[arg-type]  # events of orders
             self.tenants[account] = recorded.tenant
@@ -122,6 +127,8 @@ async def settled(ending: Ending, venue_url: str, acknowledged: Sequence[tuple[s
         owed=money_text(ending.bills.owed),
         invoices=ending.bills.invoices,
         credit_notes=ending.bills.notes,
+        breaks=len(ending.breaks.known),
+        statements_matched=ending.breaks.statements,
         faults=faults,
     )
 

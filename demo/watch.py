@@ -6,9 +6,10 @@ Nothing of it comes from the customers or from Postgres, so that what the screen
 import asyncio
 from collections import Counter, defaultdict
 
+from demo.breaks import Breaks
 from domain.billing import events as b
 from domain.kernel.ids import Symbol
-from domain.kernel.messages import Recorded
+from domain.kernel.messages import Event, Recorded
 from domain.kernel.money import Quantity, notional
 from domain.market_data.marks import Board, Mark, follow
 from domain.orders import events as o
@@ -35,6 +36,7 @@ class Watch:
         self.halted: dict[str, set[str]] = defaultdict(set)
         self.breaches = 0
         self.cleared = 0
+        self.breaks = Breaks()
         self.charged: set[str] = set()
         """Accounts that owe something."""
         self.holdings: Counter[Symbol] = Counter()
@@ -71,7 +73,8 @@ class Watch:
         self.events[f"{arrived.topic.partition('.')[0]} {type(recorded.event).__name__}"] += 1
         self._fold(recorded)
 
-    def _fold(self, recorded: Recorded[object]) -> None:  # type: ignore[type-var]  # any event may come
+    def _fold(self, recorded: Recorded[Event]) -> None:
+        self.breaks.take(recorded)
         match recorded.event:
             case o.OrderRefused(reason=reason) | o.BookRefused(reason=reason):
                 self.refusals[str(reason)] += 1
