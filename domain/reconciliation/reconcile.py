@@ -30,6 +30,7 @@ GRACE_US = 5_000_000
 ANSWER_US_MAX = 30_000_000
 """After this long without an answer we ask again: the command went to the dead letters as stale, or was never sent."""
 BOTH_AGREE = "a late message came: both sides agree"
+SUPERSEDED = "a newer statement takes its place"
 COUNTED = "the statement agrees with all executions that are known"
 
 Step: TypeAlias = tuple[Matching, Sequence[Issued[Any]]]
@@ -117,7 +118,7 @@ def _copied(state: Matching, copy: Copy, ref: Ref, received_at: Micros, cause: C
 
 
 def _stated(state: Matching, statement: Statement, ref: Ref, received_at: Micros, cause: Cause) -> Step:
-    """A newer statement takes the place of the one before, whose open break it may close."""
+    """A newer statement takes the place of the one before, and ends its break: what differs still is one of its own."""
     newest_ns = state.counted_ns if state.stated is None else state.stated.as_of_ns
     if statement.as_of_ns <= newest_ns:
         return state, ()
@@ -129,9 +130,13 @@ def _stated(state: Matching, statement: Statement, ref: Ref, received_at: Micros
         executions=statement.executions,
         place=ref.place,
         seen_at=received_at,
-        break_id="" if state.stated is None else state.stated.break_id,
     )
-    return _judge_statement(replace(state, stated=stated), cause)
+    commands: list[Issued[Any]] = []
+    if state.stated is not None and state.stated.break_id:
+        state, closed = _close(state, state.stated.break_id, SUPERSEDED, None, ref, cause)
+        commands.append(closed)
+    state, more = _judge_statement(replace(state, stated=stated), cause)
+    return state, [*commands, *more]
 
 
 def _met(state: Matching, execution_id: ExecutionId, now: Waiting, cause: Cause) -> Step:

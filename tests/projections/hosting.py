@@ -20,6 +20,7 @@ from projections.orders.positions import positions
 from projections.projector import Projector, on_tape
 from projections.read_model import Appended, OnTape, ReadModel
 from projections.reconciliation.breaks import breaks
+from projections.reconciliation.breaks import breaks
 from projections.risk.board import board
 from tests.kit.tape import Tape
 

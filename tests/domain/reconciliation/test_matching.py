@@ -1,10 +1,12 @@
 """When a mismatch is a break, what the break says, and what ends it."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from domain.kernel.ids import BreakId
-from domain.kernel.messages import Unreadable
+from domain.kernel.ids import BreakId, Symbol
+from domain.kernel.messages import Issued, Unreadable
 from domain.orders.commands import Side
 from domain.reconciliation.commands import CloseBreak, Kind, OpenBreak
 from domain.reconciliation.events import BreakOpened, ReconciliationRefused
@@ -74,7 +76,7 @@ def test_holdings_go_on_from_one_statement_to_the_next() -> None:
     world = World().ours(ONE).copied(ONE).stated([ONE], as_of=ONE.time_ns).patience()
     world.ours(TWO).copied(TWO).stated([ONE, TWO], name="s2").patience()
     assert [match.statement_id for match in world.matched] == ["statement-s1", "statement-s2"]
-    assert world.state.held["AAPL"] == 6_00000000
+    assert world.state.held[Symbol("AAPL")] == 6_00000000
 
 
 def test_a_newer_statement_that_agrees_ends_the_break_of_an_older_one() -> None:
@@ -83,6 +85,14 @@ def test_a_newer_statement_that_agrees_ends_the_break_of_an_older_one() -> None:
     assert found.kind is Kind.STATEMENT
     assert [each.id for each in found.evidence] == ["statement-s1", "e1", "copy-x1"]
     assert not world.stated([ONE], name="s2").patience().open
+
+
+def test_what_a_newer_statement_does_not_settle_is_a_break_of_its_own() -> None:
+    world = World().ours(ONE).copied(ONE).stated([ONE, TWO], as_of=TWO.time_ns).patience()
+    (first,) = world.open
+    (second,) = world.stated([ONE, TWO], name="s2").patience().open
+    assert (first.reference, second.reference) == ("statement-s1", "statement-s2")
+    assert [(each.symbol, each.theirs - each.ours) for each in second.differences] == [("AAPL", TWO.signed)]
 
 
 def test_a_break_that_a_person_closed_is_not_opened_again() -> None:
@@ -133,6 +143,6 @@ def test_a_record_that_names_another_tenant_than_the_account_s_is_unreadable() -
         World().ours(ONE).heard("r1", b'{"type":"statement","date":"d","as_of_ns":"1","executions":0}', tenant="evil")
 
 
-def _issued_by_hand(world: World, found: BreakOpened) -> msgspec.Struct:
+def _issued_by_hand(world: World, found: BreakOpened) -> Issued[Any]:
     close = CloseBreak(break_id=BreakId(found.break_id), reason="agreed by telephone", evidence=(), actor="sub:ann")
     return msgspec.structs.replace(world.commands[0], command=close)
