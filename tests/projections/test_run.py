@@ -80,7 +80,7 @@ async def test_a_real_tape_is_projected_across_a_restart_and_a_rebuild(
         await eventually(nothing_is_behind)
         listed = await asyncio.to_thread(CliRunner().invoke, commands, ["list"])
         assert "blotter_v1_g2" in listed.output
-        assert "journal_v1_g1" in listed.output
+        assert "journal_v2_g1" in listed.output
         lag = await asyncio.to_thread(CliRunner().invoke, commands, ["lag"])
         assert lag.exit_code == 0, lag.output
         unknown = await asyncio.to_thread(CliRunner().invoke, commands, ["rebuild", "bolter"])
