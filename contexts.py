@@ -48,6 +48,8 @@ from gateways.onboarding import rest as onboarding_rest
 from gateways.orders import cli as orders_cli
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket as orders_websocket
+from gateways.partners import cli as partners_cli
+from gateways.partners import rest as partners_rest
 from gateways.reconciliation import cli as reconciliation_cli
 from gateways.reconciliation import rest as reconciliation_rest
 from gateways.risk import cli as risk_cli
@@ -68,6 +70,7 @@ from projections.onboarding.checks import kyc_checks
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from projections.orders.positions import positions
+from projections.partners.subscriptions import subscriptions
 from projections.read_model import ReadModel
 from projections.reconciliation.breaks import breaks
 from projections.risk.board import board
@@ -196,6 +199,9 @@ CONTEXTS = (
         decider=partners,
         commands=get_args(PartnerCommand),
         events=get_args(PartnerEvent),
+        projections=(subscriptions,),
+        routes=partners_rest.ROUTES,
+        cli=partners_cli.attach,
     ),
     # Oversight
     Context(

@@ -1,7 +1,8 @@
 """Keys on disk -> signed tokens, and signed tokens -> who is calling.
 
 The key set is made once under `<state_dir>/keys/`: `jwks.json` (private, mode 0600) mints, `jwks.public.json` verifies.
-A token names its tenant, its subject and one account, or `*` for people who oversee all accounts of the tenant.
+A token names its tenant, its subject and one account, or `*` for people who oversee all accounts of the tenant. That
+of a partner names its subscription in the account's place.
 """
 
 import time
@@ -38,6 +39,7 @@ class Scope(StrEnum):
     RISK = "risk"
     AUDIT = "audit"
     OPERATE = "operate"
+    PARTNER = "partner"
     BILLING = "billing"
 
 

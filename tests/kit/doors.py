@@ -26,6 +26,7 @@ from gateways.onboarding import rest as onboarding_rest
 from gateways.operations import live
 from gateways.orders import rest as orders_rest
 from gateways.orders import websocket
+from gateways.partners import rest as partners_rest
 from gateways.reconciliation import rest as reconciliation_rest
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route, Services
@@ -50,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     *market_data_rest.ROUTES,
     *risk_rest.ROUTES,
     *reconciliation_rest.ROUTES,
+    *partners_rest.ROUTES,
     *billing_rest.ROUTES,
     *onboarding_rest.ROUTES,
     *receipts.ROUTES,
@@ -62,6 +64,7 @@ EVENT_TOPICS = (
     "risk.events",
     "billing.events",
     "onboarding.events",
+    "partners.events",
     "reconciliation.events",
 )
 WEBHOOK_SECRET = SecretStr("planted-secret")

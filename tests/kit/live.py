@@ -40,7 +40,7 @@ from tests.kit.trading import PERSON
 from tests.projections.hosting import MODELS
 
 T = TypeVar("T")
-CONTEXTS = ("orders", "accounts", "risk", "onboarding")
+CONTEXTS = ("orders", "accounts", "risk", "onboarding", "partners")
 MARK_EVERY_S = 0.2
 
 

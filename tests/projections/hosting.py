@@ -17,13 +17,14 @@ from projections.onboarding.checks import kyc_checks
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from projections.orders.positions import positions
+from projections.partners.subscriptions import subscriptions
 from projections.projector import Projector, on_tape
 from projections.read_model import Appended, OnTape, ReadModel
-from projections.reconciliation.breaks import breaks
 from projections.reconciliation.breaks import breaks
 from projections.risk.board import board
 from tests.kit.tape import Tape
 
+MODELS = (blotter, positions, journal, ledger, account_list, board, last_trades, subscriptions, kyc_checks, breaks)
 Rows = dict[str, set[Any]]
 
 

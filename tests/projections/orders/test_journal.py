@@ -2,6 +2,7 @@
 
 import pytest
 
+import contexts
 from infra.postgres import Database
 from projections.orders import journal as j
 from projections.orders.journal import JournalRow, Span, journal
@@ -11,6 +12,11 @@ from tests.projections.hosting import projector_of
 
 pytestmark = pytest.mark.postgres
 TOPICS = ("orders.events", "accounts.events", "risk.events")
+
+
+def test_reads_every_context_that_decides() -> None:
+    """Doors catch up from it, and receipts are found in it: what it does not read, nobody is ever told again."""
+    assert set(journal.events) == {f"{each.context}.events" for each in contexts.deciders()}
 
 
 def spans(positions: dict[tuple[str, int], int]) -> dict[tuple[str, int], Span]:
