@@ -69,7 +69,7 @@ class StreamQuery(Query):
     until: Literal["now"] | None = Field(default=None, description="`now`: replay what there is, then end.")
 
 
-async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
+async def stream_subscription(call: Call, query: StreamQuery) -> web.StreamResponse:
     """Events until the partner leaves, its token ends, the subscription is paused or the gateway stops."""
     if not is_own(call.caller, call.path["subscription_id"]):
         raise not_found()
@@ -315,7 +315,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/v1/partners/subscriptions/{subscription_id}/stream",
-        handler=stream,
+        handler=stream_subscription,
         summary="Event-stream: the tenant's events for a partner, from any cursor, numbered without a gap",
         scope=Scope.PARTNER,
         query=StreamQuery,
