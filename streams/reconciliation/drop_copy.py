@@ -14,7 +14,6 @@ from domain.executions.messages import whose
 from domain.kernel.ids import AccountId
 from domain.reconciliation.records import VenueRecord
 from infra import telemetry
-from infra.kafka.records import Outgoing
 from infra.settings import POLL_WAIT_MS
 from streams.effects import Effect, Tools
 
@@ -109,8 +108,10 @@ async def _take(heard: asyncio.Queue[bytes | None]) -> tuple[list[bytes], bool]:
 async def _keep(tools: Tools, bodies: list[bytes]) -> int:
     """Write these records, in order; the last number among them."""
     records = [_record(tools, body) for body in bodies]
-    outgoing = [Outgoing(record.account_id.encode(), tools.codec.encode_observed(record), {}) for record in records]
-    await tools.sender.send_all(FEED, outgoing)
+    encode = tools.codec.encode_observed
+    await asyncio.gather(
+        *(tools.sender.send(FEED, record.account_id.encode(), encode(record), {}) for record in records)
+    )
     return max(record.sequence for record in records)
 
 

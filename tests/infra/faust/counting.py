@@ -29,6 +29,7 @@ from infra.faust.agent import Agent, App, Step
 from infra.settings import Settings
 from streams.billing import charges
 from streams.orders import day_end
+from streams.reconciliation import matching
 from streams.risk import exposure
 
 UNREADABLE = b"unreadable"
@@ -130,6 +131,8 @@ def agents_of(run: str, names: Sequence[str]) -> list[Agent[Any]]:
         exposure.attach(app)
     if "orders.day_end" in names:
         day_end.attach(app)
+    if "reconciliation.matching" in names:
+        matching.attach(app)
     if "billing.charges" in names:
         charges.attach(app)
     moved = [
@@ -137,6 +140,7 @@ def agents_of(run: str, names: Sequence[str]) -> list[Agent[Any]]:
             agent,
             events=tuple(f"{run}.{topic}" for topic in agent.events),
             broadcasts=tuple(f"{run}.{topic}" for topic in agent.broadcasts),
+            feeds=tuple(f"{run}.{topic}" for topic in agent.feeds),
             marks=f"{run}.{agent.marks}",
             commands=f"{run}.{agent.commands}",
         )
