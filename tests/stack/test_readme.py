@@ -18,9 +18,11 @@ SNIPPETS = dict(SNIPPET.findall((ROOT / "README.md").read_text()))
 SAID = {
     "trader": ('"currency":"USD"', '"status":"RECEIVED"', '"orders":['),
     "auditor": ("records are what was signed", "VERIFIED orders.events/0/0", "index: 0"),
+    "analyst": ("Execution quality", "# "),
+    "partner": ("REPLAYED",),
     "operator": ("orders.events 3", "contracts", "OwnershipTaken", "journal"),
 }
-LINKED = ("tapeline", "main.py", ".venv", "gateways")
+LINKED = ("tapeline", "main.py", ".venv", "gateways", "examples")
 SNIPPET_SECONDS_MAX = 120
 
 
