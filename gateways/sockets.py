@@ -23,7 +23,7 @@ class Sockets:
 
     @asynccontextmanager
     async def held(self, goodbye: Goodbye, holder: str = "", holder_max: int = SOCKETS_MAX) -> AsyncIterator[None]:
-        """Count the stream as long as it is served. Raises SocketsFull when enough are open, in all or of its holder."""
+        """Count the stream as long as it is served. Raises SocketsFull when enough are open."""
         if len(self._open) >= SOCKETS_MAX or self._of[holder] >= holder_max:
             raise SocketsFull
         self._open.add(goodbye)

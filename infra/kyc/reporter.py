@@ -23,6 +23,7 @@ from infra.telemetry import logger
 
 FEED = "onboarding.reports"
 RETRY_FIRST_MS = 500
+"""Pause before a vendor that cannot answer is asked again for the first time: it is often a single request."""
 RETRY_MAX_MS = 30_000
 """Longest pause before a vendor that cannot answer is asked again; pauses double up to it."""
 

@@ -87,6 +87,7 @@ async def test_says_why_a_token_opens_nothing(live: Live, page: Page) -> None:
     await opened(page, live, live.token("account-of-ann"))
     await expect(page.get_by_role("alert")).to_contain_text("scope", timeout=SHOWN_WITHIN_MS)
     await expect(page.locator("main")).to_be_hidden()
+    assert await page.get_by_label("Token", exact=True).is_visible()
 
 
 async def test_says_when_the_gateway_does_not_answer_and_goes_on_when_it_does(live: Live, page: Page) -> None:
@@ -96,3 +97,4 @@ async def test_says_when_the_gateway_does_not_answer_and_goes_on_when_it_does(li
     await expect(page.locator("#state")).to_contain_text("does not answer", timeout=SHOWN_WITHIN_MS)
     live.start_part("gateway")
     await expect(page.locator("#state")).to_have_text("live", timeout=SHOWN_WITHIN_MS)
+    assert await page.locator("#processes li").all_text_contents() == ["gateway"]
