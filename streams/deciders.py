@@ -68,6 +68,8 @@ class Owner:
         self._term = term = self.partition.knowledge.link.term + 1
         await self._append(self.partition.ownership(name, term))
         telemetry.TERM.labels(self.partition.context, self.partition.number).set(term)
+        for counter in (telemetry.DECISIONS, telemetry.UNCLEAR_ENDS):
+            counter.labels(self.partition.context)  # Seen at zero: of a series that begins at one no rate is known.
         log.info("owned", topic=self.partition.topic, partition=self.partition.number, term=term)
 
     def take(self, arrived: Arrived) -> None:
