@@ -49,7 +49,7 @@ class Office:
 
     async def publish(self, row: dict[str, str], reason: str) -> None:
         """Charge all accounts by this list from here on."""
-        await self._ask(Scope.BILLING, "POST", "/v1/price-lists", {"rows": [row], "reason": reason})
+        await self._ask(Scope.BILLING, "POST", "/v1/billing/price-lists", {"rows": [row], "reason": reason})
 
     async def invoice(self, accounts: Sequence[str]) -> None:
         """Invoice the month of every one of these accounts."""
