@@ -6,7 +6,7 @@ sealed under the account's key, so that an interpretation can be repaired and ne
 """
 
 from domain.kernel.ids import AccountId, CheckId, Micros, derived
-from domain.kernel.messages import Observed
+from domain.kernel.messages import Observed, Unreadable
 from domain.onboarding.commands import Outcome, RecordKycReport
 from domain.onboarding.decide import APPLICANT_REFUSED, VENDOR_ERROR
 
@@ -54,10 +54,6 @@ class KycReport(Observed, frozen=True, kw_only=True):
     cause: str
     body_sealed: bytes
     received_at: Micros
-
-
-class Unreadable(ValueError):
-    """The report says nothing that we understand; the text names what is wrong."""
 
 
 def source_id(check_id: str, run_id: str, status: str) -> str:

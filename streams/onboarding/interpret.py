@@ -9,9 +9,9 @@ import asyncio
 import msgspec
 
 from domain.kernel.ids import derived
-from domain.kernel.messages import Issued
+from domain.kernel.messages import Issued, Unreadable
 from domain.onboarding import reports
-from domain.onboarding.reports import KycReport, Unreadable
+from domain.onboarding.reports import KycReport
 from infra.avro.codec import Undecodable
 from infra.kafka.records import Arrived
 from infra.kyc.reporter import FEED

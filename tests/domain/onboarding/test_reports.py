@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.kernel.ids import AccountId, Micros
+from domain.kernel.messages import Unreadable
 from domain.onboarding import reports
 from domain.onboarding.commands import Outcome
 from domain.onboarding.decide import EFFECT
-from domain.onboarding.reports import KycReport, Unreadable
+from domain.onboarding.reports import KycReport
 from tests.kit.kyc import FIRST, RUN
 
 MEANINGS = {
