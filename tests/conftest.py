@@ -16,7 +16,8 @@ from infra.kafka.topics import TopicSpec, declare
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two workers share the run: a file stays in one of them, and so does everything that needs a whole stack."""
     for item in items:
-        together = "stack" if item.get_closest_marker("stack") else item.nodeid.partition("::")[0]
+        file = item.nodeid.partition("::")[0]
+        together = "stack" if file.startswith("tests/stack/") or item.get_closest_marker("stack") else file
         item.add_marker(pytest.mark.xdist_group(together))
 
 
