@@ -55,11 +55,17 @@ def models() -> list[ReadModel]:
     return [model for context in contexts.CONTEXTS for model in context.projections]
 
 
-def routes() -> list[Route]:
-    """Every route of the gateway."""
+def routes(proving: Callable[[], Evidence] | None = None) -> list[Route]:
+    """Every route of the gateway, whose proofs are made of what `proving` gives."""
     of_contexts = [route for context in contexts.CONTEXTS for route in context.routes]
     decode = Codec(contexts.messages()).decode_event
-    return [*of_contexts, *receipts.ROUTES, *registry.ROUTES, *live.ROUTES, *audit_rest.routes(evidence(), decode)]
+    return [
+        *of_contexts,
+        *receipts.ROUTES,
+        *registry.ROUTES,
+        *live.ROUTES,
+        *audit_rest.routes(proving or evidence, decode),
+    ]
 
 
 ROOT = Path(__file__).resolve().parent
@@ -182,7 +188,10 @@ async def serve(stop: asyncio.Event) -> None:
     """Open the doors."""
     codec = Codec(contexts.messages())
     carried = list(contexts.carried())
-    await gateway.run(settings(), codec, routes(), [each.context for each in contexts.deciders()], stop, carried)
+    proving = evidence()
+    await gateway.run(
+        settings(), codec, routes(lambda: proving), [each.context for each in contexts.deciders()], stop, carried
+    )
 
 
 def evidence() -> Evidence:

@@ -50,7 +50,7 @@ class Bills:
             return ["no price list was published"]
         found, counted = [], self._counted[account]
         if sorted(counted) != sorted(fills):
-            found.append(f"{account}: its invoices count {len(counted)} fills, the tape has {len(fills)} others")
+            found.append(f"{account}: its invoices count {len(counted)} fills, the tape has {len(fills)}")
         due = sum(
             commission(self._rates, parse_quantity(each["quantity"]), parse_price(each["price"])) for each in executions
         )

@@ -33,25 +33,28 @@ class ProofQuery(Query):
     sequence: int = Field(ge=0)
 
 
-def routes(evidence: Evidence, decode: Callable[[bytes], Recorded[Any]]) -> tuple[Route, ...]:
-    """The rows of the audit's routes; `decode` is the codec's `decode_event`."""
+def routes(evidence: Callable[[], Evidence], decode: Callable[[bytes], Recorded[Any]]) -> tuple[Route, ...]:
+    """The rows of the audit's routes; `decode` is the codec's `decode_event`.
+
+    `evidence` is asked for when somebody wants it: whoever only describes the routes has no installation to look at.
+    """
 
     async def checkpoint(_call: Call, _asked: None) -> web.Response:
-        return web.Response(text=_newest(evidence), content_type=NOTE_TYPE, headers={"Cache-Control": "no-cache"})
+        return web.Response(text=_newest(evidence()), content_type=NOTE_TYPE, headers={"Cache-Control": "no-cache"})
 
     async def tile(call: Call, _asked: None) -> web.Response:
         name, found = _tile(call)
         try:
-            data = evidence.files.tile(name, found)
+            data = evidence().files.tile(name, found)
         except AuditDamaged as missing:
             raise not_found() from missing
         headers = {"Cache-Control": FULL_TILE_CACHE} if found.width == WIDTH else {}
         return web.Response(body=data, content_type=TILE_TYPE, headers=headers)
 
     async def proof(call: Call, asked: ProofQuery) -> web.Response:
-        _newest(evidence)
+        _newest(evidence())
         try:
-            made = await evidence.proof_at(TreeName(asked.topic, asked.partition), asked.sequence)
+            made = await evidence().proof_at(TreeName(asked.topic, asked.partition), asked.sequence)
         except EvidenceMissing as missing:
             raise not_found() from missing
         except ProofRefused as refused:

@@ -11,9 +11,11 @@ from aiohttp.test_utils import TestServer
 from demo import report
 from demo.report import Ending
 from domain.accounts.commands import DepositCash, OpenAccount
+from domain.billing.commands import AccrueCommission, Fill, IssueInvoice, PublishPriceList
+from domain.billing.rates import PriceRow, Rates
 from domain.kernel.ids import CheckId, DepositId, ExecutionId, Micros, OrderId, Symbol
 from domain.kernel.market import Market, Phase
-from domain.kernel.money import SCALE, Money, Price, Quantity
+from domain.kernel.money import SCALE, BasisPoints, Money, Price, Quantity
 from domain.orders.commands import (
     ApproveTrading,
     CreditCash,
@@ -24,6 +26,7 @@ from domain.orders.commands import (
     Side,
     TimeInForce,
 )
+from domain.orders.events import OrderFilled
 from gateways import cursor
 from infra.avro.codec import Codec
 from tests.kit.tape import Tape
@@ -72,11 +75,34 @@ def ending(codec: Codec) -> Ending:
         actor="effect:test",
     )
     tape.decide("orders", ACCOUNT, fill)
+    bill(tape, codec)
     made = Ending()
     for arrived in tape.arrived:
         made.take((arrived.topic, arrived.partition), codec.decode_event(arrived.value))
     made.tenants[ACCOUNT] = TENANT
     return made
+
+
+def bill(tape: Tape, codec: Codec) -> None:
+    """Charge the fill one cent a share, at least a dollar, and invoice it."""
+    events = map(codec.decode_event, (each.value for each in tape.arrived))
+    filled, event = next((each, each.event) for each in events if isinstance(each.event, OrderFilled))
+    rates = Rates(per_share=Price(SCALE // 100), basis_points=BasisPoints(0), minimum=Money(100), maximum=None)
+    agent: Any = {"at": Micros(12), "actor": "agent:test"}
+    rows = (PriceRow(begins_on="2012-01-01", ends_on=None, rates=rates),)
+    tape.decide("billing", f"prices/{TENANT}", PublishPriceList(rows=rows, reason="first", **agent))
+    counted = Fill(
+        event_id=filled.event_id,
+        sequence=filled.sequence,
+        order_id=event.order_id,
+        execution_id=event.execution_id,
+        symbol=event.symbol,
+        session_date="2012-06-04",
+        quantity=event.quantity,
+        price=event.price,
+    )
+    tape.decide("billing", ACCOUNT, AccrueCommission(fill=counted, list_version=1, rates=rates, **agent))
+    tape.decide("billing", ACCOUNT, IssueInvoice(invoice_id="i", month="2012-06", **agent))
 
 
 async def faults(ending: Ending, statement: dict[str, Any], acknowledged: list[tuple[str, str, str]]) -> list[str]:
@@ -128,3 +154,19 @@ def test_a_proof_that_cannot_be_made_fails(tmp_path: Path, monkeypatch: pytest.M
     is_proved, said = asyncio.run(asyncio.to_thread(report.prove, "o1", tmp_path, ROOT))
     assert not is_proved
     assert "no proof" in said
+
+
+async def test_a_bill_that_is_not_what_the_venue_s_executions_cost_is_named(ending: Ending) -> None:
+    ending.bills.credited[ACCOUNT] -= 1
+    (fault,) = await faults(ending, GOOD, [])
+    assert fault == f"{ACCOUNT}: owes 0.99, the venue's executions cost 1.00"
+
+
+async def test_a_fill_on_no_invoice_is_named(ending: Ending) -> None:
+    ending.fills[ACCOUNT].append("another")
+    (fault,) = await faults(ending, GOOD, [])
+    assert fault == f"{ACCOUNT}: its invoices count 1 fills, the tape has 2"
+
+
+def test_a_lost_copy_that_no_break_names_is_named(ending: Ending) -> None:
+    assert ending.breaks.differences(["x1"]) == ["execution x1 was lost by the venue and no break names it"]

@@ -1,6 +1,10 @@
 """The catalogue of all fields, made from the contracts."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -62,5 +66,11 @@ def test_is_printed_for_people_and_for_programs() -> None:
     assert "## tapeline.orders.OrderFilled" in said.stdout
     told = json.loads(runner.invoke(main.app, ["schemas", "catalogue", "--json"]).stdout)
     assert {each["name"] for each in told} == {each.name for each in ENTRIES}
-    document = json.loads(runner.invoke(main.app, ["schemas", "asyncapi"]).stdout)
-    assert document["asyncapi"] == "3.0.0"
+
+
+def test_what_streams_is_told_where_nothing_was_ever_started(tmp_path: Path) -> None:
+    env = {**os.environ, "TAPELINE_STATE_DIR": str(tmp_path)}
+    command = [sys.executable, "main.py", "schemas", "asyncapi"]
+    done = subprocess.run(command, cwd=main.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["asyncapi"] == "3.0.0"

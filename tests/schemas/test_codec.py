@@ -205,6 +205,8 @@ def changed(value: Any) -> Any:
         return next(member for member in type(value) if member != value)  # type: ignore[attr-defined]  # an enum
     if isinstance(value, tuple):
         return value + value
+    if isinstance(value, bytes):
+        return value + b"x"
     return value + ("x" if isinstance(value, str) else 1)
 
 

@@ -38,7 +38,7 @@ def tape(tmp_path: Path) -> Tape:
 async def client(tmp_path: Path, tape: Tape) -> AsyncIterator[Client]:
     evidence = Evidence(AuditFiles(tmp_path), audit_key.verifier(tmp_path), lambda: tape)
     no_services = cast("Services", None)  # The audit's routes use none of them.
-    routes = rest.routes(evidence, decode)
+    routes = rest.routes(lambda: evidence, decode)
     app = application(routes, no_services, Doorkeeper(Verifier(tmp_path)), lambda: (True, ""))
     async with TestClient(TestServer(app)) as client:
         yield client

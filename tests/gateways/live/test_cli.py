@@ -65,6 +65,7 @@ async def test_an_account_is_opened_funded_and_traded_from_the_command_line(live
         await until(verb, lambda cash: cash["free"] == "5000.00", "accounts", "cash", *token)
         shown = await answer(verb, "accounts", "show", *token)
         assert (shown["owner"], shown["status"]) == ("ann", "OPEN")
+        await live.pass_check(ann)
         order = await answer(verb, "orders", "place", "BUY", "10", "AAPL", "--limit", "99", *token)
         listed = await until(verb, lambda page: bool(page["orders"]), "orders", "list", *token)
         assert [each["order_id"] for each in listed["orders"]] == [order["order_id"]]
