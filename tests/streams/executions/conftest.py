@@ -3,10 +3,12 @@
 import pytest
 
 from deploy.local.kafka import LocalKafka
+from domain.executions.messages import VenueMessage
 from infra.avro.codec import Codec
 from infra.catalogue import Feed, deciding, fed
 from infra.kafka.topics import declare
 from streams.executions import interpret, venue
+from streams.interpreting import interpreting
 from tests.kit.hosting import Broker
 from tests.streams.executions.floor import unique
 
@@ -21,7 +23,11 @@ def broker(kafka: LocalKafka, codec: Codec, monkeypatch: pytest.MonkeyPatch) -> 
         (venue, "NAME", f"{run}.venue"),
         (venue, "SEEN_GROUP", f"{run}.seen"),
         (interpret, "FEED", f"{run}.messages"),
-        (interpret, "NAME", f"{run}.interpret"),
+        (
+            interpret,
+            "interpret",
+            interpreting(f"{run}.interpret", f"{run}.messages", VenueMessage, "orders", interpret.meaning),
+        ),
     ):
         monkeypatch.setattr(module, name, value)
     specs = [*deciding(f"{run}.orders"), *fed(run, [Feed("messages", object)]), *deciding("orders")]

@@ -33,12 +33,12 @@ from infra.kyc.records import Applicant
 from infra.sealing import Vault, vault
 from infra.settings import Settings
 from streams.effects import Effects, Tools
+from streams.interpreting import interpreting
 from streams.onboarding import interpret, notices, vendor
 from tests.kit.deciding import Installation
 from tests.kit.onfido import SECRET, TOKEN, WORKFLOW
 from tests.simulators.kit import ROOT
 
-EFFECTS = (vendor.vendor, notices.notices, interpret.interpret)
 POLL_EVERY_S = 0.3
 """A slow poll that a test can wait for."""
 
@@ -51,8 +51,11 @@ def names(context: str) -> list[tuple[Any, str, object]]:
         (vendor, "POLL_EVERY_S", POLL_EVERY_S),
         (notices, "FEED", f"{context}.notices"),
         (notices, "NAME", f"{context}.looker"),
-        (interpret, "FEED", f"{context}.reports"),
-        (interpret, "NAME", f"{context}.interpret"),
+        (
+            interpret,
+            "interpret",
+            interpreting(f"{context}.interpret", f"{context}.reports", KycReport, "onboarding", interpret.meaning),
+        ),
         (reporter, "FEED", f"{context}.reports"),
         (inbox, "FEED", f"{context}.notices"),
     ]
@@ -182,7 +185,8 @@ async def working(desk: Desk, port: int) -> AsyncIterator[Effects]:
         lambda name: Reader(desk.bootstrap, name),
         desk.context,
     )
-    host, stop = Effects(EFFECTS, tools), asyncio.Event()
+    effects = (vendor.vendor, notices.notices, interpret.interpret)
+    host, stop = Effects(effects, tools), asyncio.Event()
     task = asyncio.create_task(host.run(stop))
     try:
         yield host

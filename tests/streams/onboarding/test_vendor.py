@@ -59,6 +59,7 @@ async def test_what_a_lost_notice_was_about_is_found_by_the_slow_poll(desk: Desk
     ):
         await desk.request("ann", "Abel")
         await desk.until_decided({"ann": "KycCheckPassed"})
+        assert decisions(await desk.events()) == {"ann": 1}
 
 
 async def test_a_person_who_is_erased_before_the_check_is_never_told_to_the_vendor(desk: Desk, tmp_path: Path) -> None:
