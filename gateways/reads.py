@@ -10,9 +10,9 @@ from pydantic import Field
 from gateways import cursor
 from gateways.cursor import CursorUnreadable
 from gateways.http import Query
-from gateways.journal import partitions_of
+from gateways.journal import is_known, partitions_of
 from gateways.problems import Problem, not_found, unavailable
-from gateways.routes import Call
+from gateways.routes import Call, is_own
 from infra.kafka.records import Partition
 from infra.postgres import Database
 from projections import generations
@@ -63,6 +63,14 @@ async def at_least(call: Call, model: ReadModel) -> None:
     for (topic, partition), sequence in wanted.items():
         if topic in model.events:
             await reflects(call.services.database, model.name, (topic, partition), sequence, until)
+
+
+async def belongs_to_tenant(call: Call) -> None:
+    """A token for all accounts of a tenant may not write to another tenant's. Raises Problem: 404."""
+    if is_own(call.caller, call.account_id):
+        return
+    if not await is_known(call.services.database, call.caller.tenant, call.account_id):
+        raise not_found()
 
 
 async def found(call: Call, model: ReadModel, read: Callable[[], Awaitable[R | None]], *, stream_id: str = "") -> R:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, NewType, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,6 +17,7 @@ from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
 from domain.kernel.money import BasisPoints, Money, Price, Quantity, money_text, price_text, quantity_text
 
+V = TypeVar("V", bound=msgspec.Struct)
 Json: TypeAlias = Any
 Shown: TypeAlias = dict[str, Json]
 _Convert: TypeAlias = Callable[[Any], Json]
@@ -40,6 +41,12 @@ def event_shown(recorded: Recorded[Any]) -> Shown:
         "recorded_at": time_text(recorded.recorded_at),
         **shown(recorded.event),
     }
+
+
+def view_of(kind: type[V], row: Any, **besides: object) -> V:
+    """A view of a row: the fields that have the same name, and those that are given besides."""
+    same = {name: getattr(row, name) for name in kind.__struct_fields__ if name not in besides}
+    return kind(**same, **besides)
 
 
 def time_text(micros: int) -> str:

@@ -19,11 +19,10 @@ from gateways.billing.views import (
     PriceListView,
     RateRowView,
     place_of,
-    view_of,
 )
 from gateways.reads import Page, at_least, found
 from gateways.routes import Call, Route, reply
-from gateways.views import shown
+from gateways.views import shown, view_of
 from infra.tokens import Scope
 from projections.billing import accruals, credit_notes, invoices, price_lists
 

@@ -17,9 +17,9 @@ from gateways.billing import reads
 from gateways.billing.reads import ACCOUNT, PRICE_LISTS
 from gateways.billing.refusals import BILLING_REFUSALS
 from gateways.http import Body
-from gateways.journal import is_known
-from gateways.problems import Problem, not_found
-from gateways.routes import Call, Route, is_own, reply
+from gateways.problems import Problem
+from gateways.reads import belongs_to_tenant
+from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.tokens import EVERY_ACCOUNT, Scope
 
@@ -109,7 +109,7 @@ async def publish(call: Call, body: PriceListBody) -> web.Response:
 
 async def issue(call: Call, body: InvoiceBody) -> web.Response:
     """201 with the invoice, or the refusal."""
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     answer = await call.decide("billing", body.to_command(call.command_id))
     headers = accepted(answer, e.REFUSALS, BILLING_REFUSALS)
     issued = answer.recorded.event
@@ -122,14 +122,6 @@ async def issue(call: Call, body: InvoiceBody) -> web.Response:
         total=issued.total,
     )
     return reply(201, shown(view), headers)
-
-
-async def _belongs_to_tenant(call: Call) -> None:
-    """A token for all accounts of a tenant may not write to another tenant's. Raises Problem: 404."""
-    if is_own(call.caller, call.account_id):
-        return
-    if not await is_known(call.services.database, call.caller.tenant, call.account_id):
-        raise not_found()
 
 
 ROUTES = (

@@ -1,14 +1,11 @@
 """What the doors of billing show: price lists, charged fills, invoices and credit notes, with their tape positions."""
 
-from typing import Any, TypeVar
-
 import msgspec
 
 from domain.kernel.ids import Micros
 from domain.kernel.money import BasisPoints, Money, Price, Quantity
 from gateways.journal import partitions_of
 
-V = TypeVar("V", bound=msgspec.Struct)
 FILLS = "orders.events"
 
 
@@ -149,12 +146,6 @@ class CreditNoteView(msgspec.Struct, frozen=True, kw_only=True):
     credit_note: CreditNoteSummary
     lines: tuple[CreditLineView, ...]
     next: str | None
-
-
-def view_of(kind: type[V], row: Any, **besides: object) -> V:
-    """A view of a row: the fields that have the same name, and those that are given besides."""
-    same = {name: getattr(row, name) for name in kind.__struct_fields__ if name not in besides}
-    return kind(**same, **besides)
 
 
 def place_of(account_id: str, fill_sequence: int) -> FillPosition:

@@ -6,10 +6,10 @@ from aiohttp import web
 from domain.kernel.ids import CheckId, Micros
 from gateways.reads import Page, at_least, found
 from gateways.routes import Call, Route, reply
-from gateways.views import shown
+from gateways.views import shown, view_of
 from infra.tokens import Scope
 from projections.onboarding import checks
-from projections.onboarding.checks import CheckStatus, ShownCheck
+from projections.onboarding.checks import CheckStatus
 
 CHECKS = "/v1/accounts/{account_id}/kyc/checks"
 CHECK = f"{CHECKS}/{{check_id}}"
@@ -40,7 +40,7 @@ async def read_check(call: Call, _: None) -> web.Response:
     who = {"tenant": call.caller.tenant, "account_id": call.account_id}
     check_id = call.request.match_info["check_id"]
     row = await found(call, checks.kyc_checks, lambda: checks.check(call.services.database, **who, check_id=check_id))
-    return reply(200, shown(_view(row)))
+    return reply(200, shown(view_of(CheckView, row)))
 
 
 async def list_checks(call: Call, page: Page) -> web.Response:
@@ -54,13 +54,10 @@ async def list_checks(call: Call, page: Page) -> web.Response:
         before=page.after_number(),
     )
     view = CheckPage(
-        checks=tuple(map(_view, rows)), next=str(rows[-1].opened_version) if len(rows) == page.limit else None
+        checks=tuple(view_of(CheckView, row) for row in rows),
+        next=str(rows[-1].opened_version) if len(rows) == page.limit else None,
     )
     return reply(200, shown(view))
-
-
-def _view(row: ShownCheck) -> CheckView:
-    return CheckView(**{name: getattr(row, name) for name in CheckView.__struct_fields__})
 
 
 ROUTES = (

@@ -11,12 +11,12 @@ from domain.onboarding import events as e
 from domain.onboarding.events import Refusal
 from domain.onboarding.reports import APPLICANT_CONTEXT
 from gateways.answers import Refusals, Refused, accepted
-from gateways.journal import is_known
 from gateways.onboarding import reads, webhook
 from gateways.onboarding.bodies import ExpireBody, KycCheckBody
 from gateways.onboarding.reads import CHECK, CHECKS
-from gateways.problems import Problem, not_found, unavailable
-from gateways.routes import Call, Route, is_own, reply
+from gateways.problems import Problem, unavailable
+from gateways.reads import belongs_to_tenant
+from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.kms.port import KeysUnavailable
 from infra.sealing import Erased
@@ -66,7 +66,7 @@ async def request_check(call: Call, body: KycCheckBody) -> web.Response:
 
 async def expire_check(call: Call, body: ExpireBody) -> web.Response:
     """200 when the check holds no longer, or the refusal."""
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     check_id = call.request.match_info["check_id"]
     answer = await call.decide("onboarding", body.to_command(check_id))
     headers = accepted(answer, e.REFUSALS, KYC_REFUSALS)
@@ -75,14 +75,6 @@ async def expire_check(call: Call, body: ExpireBody) -> web.Response:
         account_id=call.account_id, check_id=expired.check_id, status=CheckStatus.EXPIRED, is_halted=expired.revokes
     )
     return reply(200, shown(view), headers)
-
-
-async def _belongs_to_tenant(call: Call) -> None:
-    """A token for all accounts of a tenant may not write to another tenant's. Raises Problem: 404."""
-    if is_own(call.caller, call.account_id):
-        return
-    if not await is_known(call.services.database, call.caller.tenant, call.account_id):
-        raise not_found()
 
 
 async def _sealed(call: Call, body: KycCheckBody) -> bytes:

@@ -16,10 +16,10 @@ from gateways.partners import sse
 from gateways.problems import Problem, not_found
 from gateways.reads import Page, at_least, found
 from gateways.routes import Call, Route, may_see, reply
-from gateways.views import shown
+from gateways.views import shown, view_of
 from infra.tokens import EVERY_ACCOUNT, Scope
 from projections.partners import subscriptions
-from projections.partners.subscriptions import BETWEEN_CONTEXTS, DeliveryRow, Status, SubscriptionRow
+from projections.partners.subscriptions import BETWEEN_CONTEXTS, Status, SubscriptionRow
 
 SUBSCRIPTIONS = "/v1/partners/subscriptions"
 SUBSCRIPTION = f"{SUBSCRIPTIONS}/{{subscription_id}}"
@@ -174,7 +174,9 @@ async def read_subscription(call: Call, _: None) -> web.Response:
         subscription_id=row.subscription_id,
         limit=DELIVERIES_SHOWN_MAX,
     )
-    view = ServedView(**msgspec.structs.asdict(_view(row)), deliveries=tuple(map(_delivery, connections)))
+    view = ServedView(
+        **msgspec.structs.asdict(_view(row)), deliveries=tuple(view_of(DeliveryView, each) for each in connections)
+    )
     return reply(200, shown(view))
 
 
@@ -200,12 +202,7 @@ def _overseer(call: Call) -> None:
 
 
 def _view(row: SubscriptionRow) -> SubscriptionView:
-    same = {name: getattr(row, name) for name in SubscriptionView.__struct_fields__ if name != "contexts"}
-    return SubscriptionView(**same, contexts=tuple(row.contexts.split(BETWEEN_CONTEXTS)))
-
-
-def _delivery(row: DeliveryRow) -> DeliveryView:
-    return DeliveryView(**{name: getattr(row, name) for name in DeliveryView.__struct_fields__})
+    return view_of(SubscriptionView, row, contexts=tuple(row.contexts.split(BETWEEN_CONTEXTS)))
 
 
 ROUTES = (

@@ -1,7 +1,5 @@
 """The breaks that are known -> lists of them, and each with the messages of both sides and their tape positions."""
 
-from typing import TypeVar
-
 import msgspec
 from aiohttp import web
 
@@ -11,15 +9,12 @@ from domain.reconciliation.commands import Kind, Origin
 from gateways.problems import Problem
 from gateways.reads import PAGE_MAX, Page, at_least, found
 from gateways.routes import Call, Route, reply
-from gateways.views import shown
+from gateways.views import shown, view_of
 from infra.tokens import EVERY_ACCOUNT, Scope
-from projections.read_model import Row
 from projections.reconciliation import breaks
 
 BREAKS = "/v1/accounts/{account_id}/breaks"
 OPEN_BREAKS = "/v1/reconciliation/breaks"
-
-V = TypeVar("V", bound=msgspec.Struct)
 
 
 class BreakSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +103,7 @@ async def list_breaks(call: Call, page: Page) -> web.Response:
         before=page.after_number(),
     )
     following = str(rows[-1].opened_version) if len(rows) == page.limit else None
-    return reply(200, shown(BreakPage(breaks=tuple(_view(BreakSummary, row) for row in rows), next=following)))
+    return reply(200, shown(BreakPage(breaks=tuple(view_of(BreakSummary, row) for row in rows), next=following)))
 
 
 async def list_open(call: Call, page: Page) -> web.Response:
@@ -126,7 +121,7 @@ async def list_open(call: Call, page: Page) -> web.Response:
         call.services.database, tenant=call.caller.tenant, limit=page.limit, after=(account_id, break_id)
     )
     following = f"{rows[-1].account_id}/{rows[-1].break_id}" if len(rows) == page.limit else None
-    return reply(200, shown(BreakPage(breaks=tuple(_view(BreakSummary, row) for row in rows), next=following)))
+    return reply(200, shown(BreakPage(breaks=tuple(view_of(BreakSummary, row) for row in rows), next=following)))
 
 
 async def read_break(call: Call, _: None) -> web.Response:
@@ -140,9 +135,9 @@ async def read_break(call: Call, _: None) -> web.Response:
     differences = await breaks.differences(database, of=row, limit=PAGE_MAX)
     evidence = await breaks.evidence(database, of=row, limit=PAGE_MAX)
     view = BreakView(
-        summary=_view(BreakSummary, row),
+        summary=view_of(BreakSummary, row),
         opened_event_id=row.opened_event_id,
-        differences=tuple(_view(DifferenceView, each) for each in differences),
+        differences=tuple(view_of(DifferenceView, each) for each in differences),
         evidence=tuple(
             EvidenceView(
                 said_by=each.said_by,
@@ -169,12 +164,8 @@ async def list_statements(call: Call, page: Page) -> web.Response:
         before=page.after_number(),
     )
     following = str(rows[-1].version) if len(rows) == page.limit else None
-    views = tuple(_view(StatementView, row) for row in rows)
+    views = tuple(view_of(StatementView, row) for row in rows)
     return reply(200, shown(StatementPage(statements=views, next=following)))
-
-
-def _view(kind: type[V], row: Row) -> V:
-    return kind(**{name: getattr(row, name) for name in kind.__struct_fields__})
 
 
 ROUTES = (

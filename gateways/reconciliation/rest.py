@@ -12,11 +12,10 @@ from domain.reconciliation.commands import CloseBreak, ExplainBreak
 from domain.reconciliation.events import Refusal
 from gateways.answers import Refusals, Refused, accepted
 from gateways.http import Body
-from gateways.journal import is_known
-from gateways.problems import not_found
+from gateways.reads import belongs_to_tenant
 from gateways.reconciliation import reads
 from gateways.reconciliation.reads import BREAKS
-from gateways.routes import Call, Route, is_own, reply
+from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.tokens import Scope
 
@@ -63,21 +62,13 @@ async def close(call: Call, body: ReasonBody) -> web.Response:
 
 
 async def _decide(call: Call, command: ExplainBreak | CloseBreak, *, is_closed: bool) -> web.Response:
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     answer = await call.decide("reconciliation", command)
     headers = accepted(answer, e.REFUSALS, RECONCILIATION_REFUSALS)
     view = BreakChangedView(
         account_id=call.account_id, break_id=command.break_id, reason=command.reason, is_closed=is_closed
     )
     return reply(200, shown(view), headers)
-
-
-async def _belongs_to_tenant(call: Call) -> None:
-    """A token for all accounts of a tenant may not write to another tenant's. Raises Problem: 404."""
-    if is_own(call.caller, call.account_id):
-        return
-    if not await is_known(call.services.database, call.caller.tenant, call.account_id):
-        raise not_found()
 
 
 ROUTES = (

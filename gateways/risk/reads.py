@@ -8,10 +8,9 @@ from domain.kernel.money import Money
 from domain.risk.commands import Measure
 from gateways.reads import PAGE_MAX, Page, at_least, found
 from gateways.routes import Call, Route, reply
-from gateways.views import shown
+from gateways.views import shown, view_of
 from infra.tokens import Scope
 from projections.risk import board
-from projections.risk.board import BreachRow, LimitsRow
 
 ACCOUNT = "/v1/accounts/{account_id}"
 
@@ -65,7 +64,7 @@ async def read_limits(call: Call, _: None) -> web.Response:
     row = await found(
         call, board.board, lambda: board.limits(services.database, tenant=tenant, account_id=call.account_id)
     )
-    return reply(200, shown(_limits_view(row)))
+    return reply(200, shown(view_of(LimitsView, row)))
 
 
 async def read_risk(call: Call, page: Page) -> web.Response:
@@ -85,20 +84,12 @@ async def read_risk(call: Call, page: Page) -> web.Response:
     view = RiskView(
         account_id=account_id,
         is_halted=bool(held),
-        limits=None if limits is None else _limits_view(limits),
+        limits=None if limits is None else view_of(LimitsView, limits),
         halts=held,
-        breaches=tuple(map(_breach_view, breaches)),
+        breaches=tuple(view_of(BreachView, each) for each in breaches),
         next=str(breaches[-1].opened_version) if len(breaches) == page.limit else None,
     )
     return reply(200, shown(view))
-
-
-def _limits_view(row: LimitsRow) -> LimitsView:
-    return LimitsView(**{name: getattr(row, name) for name in LimitsView.__struct_fields__})
-
-
-def _breach_view(row: BreachRow) -> BreachView:
-    return BreachView(**{name: getattr(row, name) for name in BreachView.__struct_fields__})
 
 
 ROUTES = (

@@ -13,10 +13,9 @@ from domain.risk.events import Refusal
 from gateways.amounts import LimitText
 from gateways.answers import Refusals, Refused, accepted
 from gateways.http import Body
-from gateways.journal import is_known
-from gateways.problems import not_found
+from gateways.reads import belongs_to_tenant
 from gateways.risk import reads
-from gateways.routes import Call, Route, is_own, reply
+from gateways.routes import Call, Route, reply
 from gateways.views import shown
 from infra.tokens import Scope
 
@@ -85,7 +84,7 @@ class HaltView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def set_limits(call: Call, body: LimitsBody) -> web.Response:
     """200 with the limits, or the refusal."""
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     answer = await call.decide("risk", body.to_command())
     headers = accepted(answer, e.REFUSALS, RISK_REFUSALS)
     limits = msgspec.structs.asdict(answer.recorded.event)
@@ -94,7 +93,7 @@ async def set_limits(call: Call, body: LimitsBody) -> web.Response:
 
 async def halt(call: Call, body: ReasonBody) -> web.Response:
     """200 when the halt is ordered, or the refusal."""
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     answer = await call.decide("risk", body.to_halt())
     headers = accepted(answer, e.REFUSALS, RISK_REFUSALS)
     return reply(200, shown(HaltView(account_id=call.account_id, is_halted=True, reason=body.reason)), headers)
@@ -102,18 +101,10 @@ async def halt(call: Call, body: ReasonBody) -> web.Response:
 
 async def resume(call: Call, body: ReasonBody) -> web.Response:
     """200 when the halt by hand is lifted, or the refusal."""
-    await _belongs_to_tenant(call)
+    await belongs_to_tenant(call)
     answer = await call.decide("risk", body.to_resume())
     headers = accepted(answer, e.REFUSALS, RISK_REFUSALS)
     return reply(200, shown(HaltView(account_id=call.account_id, is_halted=False, reason=body.reason)), headers)
-
-
-async def _belongs_to_tenant(call: Call) -> None:
-    """A token for all accounts of a tenant may not write to another tenant's. Raises Problem: 404."""
-    if is_own(call.caller, call.account_id):
-        return
-    if not await is_known(call.services.database, call.caller.tenant, call.account_id):
-        raise not_found()
 
 
 ROUTES = (
