@@ -13,6 +13,7 @@ from infra.avro.codec import Codec
 from infra.kafka.topics import TopicSpec, declare
 
 
+@pytest.hookimpl(tryfirst=True)  # Before the workers write the groups into the names of the tests.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two workers share the run: a file stays in one of them, and so does everything that needs a whole stack."""
     for item in items:
