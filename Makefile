@@ -41,7 +41,7 @@ check: setup ## format, lint, types, import rules, house rules
 	@$(BIN)/python -m pytest tests/tidy
 
 test: setup ## run the tests, with real servers
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 bench: setup ## measure beside peers; brief: make bench ROUNDS=1 SECONDS=5 FIGURES=replay
 	@$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \

@@ -5,21 +5,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 import contexts
 from deploy.local.kafka import LocalKafka, Profile
 from deploy.local.postgres import LocalPostgres
 from infra.avro.codec import Codec
 from infra.kafka.topics import TopicSpec, declare
+from tests.kit import workers
 
 
-@pytest.hookimpl(tryfirst=True)  # Before the workers write the groups into the names of the tests.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the run: a file stays in one of them, and so does everything that needs a whole stack."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        together = "stack" if file.startswith("tests/stack/") or item.get_closest_marker("stack") else file
-        item.add_marker(pytest.mark.xdist_group(together))
+    """What takes longest in one piece begins first; the rest keeps its order."""
+    items.sort(key=lambda item: not workers.is_of_the_stack(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> workers.Together:
+    """How tests are dealt out."""
+    return workers.Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.groups import Groups
 from infra.kafka.protocol2 import Protocol2Writer
 from infra.kafka.reader import Reader, ReadFailed
-from infra.kafka.sender import Sender
+from infra.kafka.sender import Sender, SendFailed
 from infra.kafka.topics import declare
 from infra.settings import PARTITIONS, Settings
 from infra.tokens import Mint, Scope
@@ -208,7 +208,8 @@ class Live:
                 prices=prices,
             )
             for number in range(PARTITIONS):
-                await sender.send("market_data.marks", b"", self.codec.encode_observed(mark), {}, number)
+                with contextlib.suppress(SendFailed):  # An old mark is let go, as the feed of the market does.
+                    await sender.send("market_data.marks", b"", self.codec.encode_observed(mark), {}, number)
             sequence += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), MARK_EVERY_S)
