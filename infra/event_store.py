@@ -18,6 +18,7 @@ from eventsourcing.persistence import (
     IntegrityError,
     Mapper,
     ProcessRecorder,
+    ProgrammingError,
     StoredEvent,
     TrackingRecorder,
 )
@@ -161,15 +162,15 @@ class KafkaFactory(InfrastructureFactory[TrackingRecorder]):
 
     def application_recorder(self) -> ApplicationRecorder:
         """Refused: it asks for one dense order over everything, which a tape of many partitions does not have."""
-        raise NotImplementedError(_ONE_ORDER)
+        raise ProgrammingError(_ONE_ORDER)
 
     def process_recorder(self) -> ProcessRecorder:
         """Refused, see `application_recorder`."""
-        raise NotImplementedError(_ONE_ORDER)
+        raise ProgrammingError(_ONE_ORDER)
 
     def tracking_recorder(self, tracking_recorder_class: type[TrackingRecorder] | None = None) -> TrackingRecorder:
         """Refused: projections keep their offsets beside their rows."""
-        raise NotImplementedError("projections keep their positions in Postgres: see projections/projector.py")
+        raise ProgrammingError("projections keep their positions in Postgres: see projections/projector.py")
 
 
 _ONE_ORDER = "the tape has an order per partition, not one over all: follow its topics instead"
