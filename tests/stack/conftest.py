@@ -10,9 +10,9 @@ from tests.kit.trading import Market
 from tests.kit.whole_stack import WholeStack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(codec: Codec, request: pytest.FixtureRequest) -> Iterator[WholeStack]:
-    """The stack, up since the first test that asked for it; kept on disk when a test failed."""
+    """The stack, up from the first test that asks for it to the last of the folder; kept on disk when a test failed."""
     with whole_stack.started(codec, lambda: request.session.testsfailed > 0) as started:
         yield started
 

@@ -10,7 +10,7 @@ from infra.avro.codec import Codec
 from tests.kit.live import Live
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Iterator[Live]:
     """The installation; tests keep apart by their accounts."""
     broker = LocalKafka(tmp_path_factory.mktemp("doors-kafka"), profile=Profile.TEST)
