@@ -1,8 +1,8 @@
 """onboarding.events, the clock -> onboarding.commands: end every check whose time is over.
 
 All checks are folded from the beginning of the tape at every start: a few events for each account, and nothing to lose.
-The decider goes by the time that the command carries: a clock that runs ahead ends a check early, and an officer sees by
-whom it was ended.
+The decider goes by the time that the command carries: a clock that runs ahead ends a check early, and the tape says who
+ended it.
 """
 
 import asyncio
