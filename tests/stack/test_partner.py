@@ -40,6 +40,13 @@ def reader(stack: WholeStack, session: aiohttp.ClientSession, subscription_id: s
     return PartnerReader(session, stack.addresses.gateway_url, bound, subscription_id)
 
 
+async def until_connected(partner: PartnerReader, times: int) -> None:
+    """The stream is open again: a gateway that is killed before that is killed under nobody."""
+    async with asyncio.timeout(60):
+        while partner.connections < times:
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.timeout(300)
 async def test_a_partner_misses_nothing_when_the_gateway_is_killed_under_its_stream(
     stack: WholeStack, market: Market
@@ -74,4 +81,4 @@ async def test_a_partner_misses_nothing_when_the_gateway_is_killed_under_its_str
             if frame["type"] == "event":
                 assert frame["number"] == numbers.get(frame["key"], 0) + 1
                 numbers[frame["key"]] = frame["number"]
-        assert partner.connections > KILLS
+        assert partner.connections > KILLS, "the gateway was killed while no stream was open"
