@@ -58,10 +58,7 @@ WHERE name = $1 AND state = 'live'
 """
 POSITIONS = "SELECT * FROM projections.positions WHERE schema = $1 ORDER BY topic, partition"
 # Rows are locked in one order by every writer, so that two of them wait for each other and never in a circle.
-HELD = """
-SELECT * FROM projections.positions JOIN unnest($2::text[], $3::integer[]) AS wanted (topic, partition)
-USING (topic, partition) WHERE schema = $1 ORDER BY topic, partition FOR UPDATE OF positions
-"""
+HELD = f"{POSITIONS} FOR UPDATE"
 MOVE = """
 UPDATE projections.positions AS p
 SET next_offset = m.next_offset, sequence = m.sequence, hash = m.hash, term = m.term
@@ -220,15 +217,17 @@ async def positions(db: Database | Session, generation: Generation) -> dict[tupl
 async def move(
     session: Session, generation: Generation, before: Mapping[tuple[str, int], Position], after: Sequence[Position]
 ) -> None:
-    """Claim these partitions for this transaction and move them; raises PositionMoved when they are elsewhere."""
-    places = [each.place for each in after]
-    held = await session.rows(Position, HELD, generation.schema, *_columns(places))
-    if len(held) != len(after) or any(each != before[each.place] for each in held):
+    """Claim the generation for this transaction and move these partitions; raises PositionMoved when any is elsewhere.
+
+    All of its partitions are claimed, not those alone that move: a row may be fed by several, and whoever folded it
+    from rows that somebody else has changed since would undo that change.
+    """
+    if await hold(session, generation) != before:
         raise PositionMoved(generation.schema)
     await session.execute(
         MOVE,
         generation.schema,
-        *_columns(places),
+        *_columns(each.place for each in after),
         [each.next_offset for each in after],
         [each.sequence for each in after],
         [each.hash for each in after],
@@ -237,10 +236,8 @@ async def move(
 
 
 async def hold(session: Session, generation: Generation) -> dict[tuple[str, int], Position]:
-    """Keep the generation where it is until this transaction ends."""
-    now = await positions(session, generation)
-    held = await session.rows(Position, HELD, generation.schema, *_columns(sorted(now)))
-    return {each.place: each for each in held}
+    """Keep the generation where it is until this transaction ends; empty when it is gone."""
+    return {each.place: each for each in await session.rows(Position, HELD, generation.schema)}
 
 
 async def switch(session: Session, model: ReadModel, old: Generation | None, new: Generation) -> None:

@@ -14,13 +14,14 @@ from domain.market_data.marks import Mark, MarkPrice
 from infra.kafka.records import Arrived
 from infra.postgres import Database
 from projections import generations
+from projections.accounts.ledger import ledger
 from projections.market_data.last_trades import last_trades
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
 from tests.kit import orders as o
 from tests.kit.histories import choices_from, play
 from tests.kit.tape import Tape
-from tests.projections.hosting import MODELS, eventually, folded, projector_of, stored
+from tests.projections.hosting import MODELS, eventually, folded, projector_of, stored, without_place
 
 pytestmark = pytest.mark.postgres
 
@@ -82,6 +83,21 @@ async def test_a_second_projector_adds_nothing_to_what_the_first_wrote(db: Datab
     assert one.trouble() == two.trouble() == []
     for model in MODELS:
         assert await stored(db, model) == folded(tape, model)
+
+
+async def test_two_projectors_at_different_topics_lose_nothing_of_a_row_that_both_feed(
+    db: Database, tape: Tape
+) -> None:
+    play(tape, choices_from(seed=12, count=200))
+    one, two = await projector_of(db, tape.codec, [ledger]), await projector_of(db, tape.codec, [ledger])
+    of_orders = [each for each in tape.arrived if each.topic == "orders.events"]
+    of_accounts = [each for each in tape.arrived if each.topic == "accounts.events"]
+    for upto in range(10, max(len(of_orders), len(of_accounts)) + 10, 10):
+        # A projector that lost the race begins again from the positions of the winner, as its reader would.
+        for _ in range(2):
+            await asyncio.gather(one.apply(of_orders[:upto]), two.apply(of_accounts[:upto]))
+    assert one.trouble() == two.trouble() == []
+    assert without_place(await stored(db, ledger)) == without_place(folded(tape, ledger))
 
 
 async def test_a_connection_killed_at_its_commit_leaves_rows_and_positions_in_step(db: Database, tape: Tape) -> None:
