@@ -1,7 +1,8 @@
 """The market as somebody saw it: what an order carries so that its decision can be made again from the tape."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -32,7 +33,14 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def session_date(self) -> str:
         """The day of the session, 2012-03-05: the sessions of the markets we trade lie within one day of UTC."""
-        return (_EPOCH + timedelta(microseconds=self.market_time)).date().isoformat()
+        return _date_of(self.market_time // _DAY_US)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+@lru_cache(maxsize=4_096)
+def _date_of(day: int) -> str:
+    """Written once for each day: it is asked for with every order."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+_EPOCH = date(1970, 1, 1)
+_DAY_US = 86_400_000_000

@@ -170,5 +170,5 @@ def check_batch(records: Sequence[Outgoing]) -> None:
 
 def size_of(record: Outgoing) -> int:
     """An upper bound of what the record takes in a batch: its bytes, and its lengths and offsets as varints."""
-    headers = sum(len(name.encode()) + len(value) + 10 for name, value in record.headers.items())
+    headers = sum(map(len, record.headers.values())) + 4 * sum(map(len, record.headers)) + 10 * len(record.headers)
     return len(record.key) + len(record.value) + headers + 40
