@@ -1,13 +1,15 @@
 """<context>.commands -> <context>.events: one loop for all deciders, exactly once above the protocol.
 
-A round: drain what is there for every partition, decide it in memory, send every batch, then every end. The consumed
-position travels in the events; an end that is not clear is followed by a take-over, a reading back, and deciding again.
+Every partition has its own pace: decide what waits for it in memory, send the batch, end it, and again; while one waits
+for the brokers the others decide. The consumed position travels in the events; an end that is not clear is followed by
+a take-over, a reading back, and deciding again.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -26,7 +28,9 @@ from streams.partition import Batch, Deciding, OwnedPartition
 UNCLEAR_IN_A_ROW_MAX = 20
 """Take-overs in a row before the process gives up: by then the broker is gone for minutes, and a restart is clearer."""
 BACKLOG_MAX = 20 * BATCH_COMMANDS_MAX
-"""Commands held in memory before the loop stops taking more; the topic keeps the rest."""
+"""Commands held in memory before no more are taken; the topic keeps the rest."""
+ROOM_SECONDS = 0.005
+"""How often a full backlog is looked at again; a batch leaves it in about that time."""
 
 
 class MemoryAhead(Exception):
@@ -45,6 +49,7 @@ class Owner:
         self.partition = OwnedPartition(deciding, number, codec, clock)
         self.commands_topic = f"{deciding.context}.commands"
         self.backlog: deque[Arrived] = deque()
+        self.has_work = asyncio.Event()
         self._initial = deciding.decider.initial
         self._writer = writer_for(self.partition.topic, number)
         self._snapshots = writer_for(f"{deciding.context}.snapshots", number)
@@ -80,6 +85,7 @@ class Owner:
             headers = arrived.headers | {TRACE: span.traceparent.encode()}
             arrived = msgspec.structs.replace(arrived, headers=headers)
         self.backlog.append(arrived)
+        self.has_work.set()
 
     def next_command(self, begin: int) -> int:
         """The offset of the first command that no event names yet."""
@@ -87,15 +93,11 @@ class Owner:
 
     def decide(self) -> Batch:
         """Decide the front of the backlog; nothing counts until `settle`."""
-        return self.partition.decide(list(self.backlog)[:BATCH_COMMANDS_MAX])
+        return self.partition.decide(list(islice(self.backlog, BATCH_COMMANDS_MAX)))
 
-    async def send(self, batch: Batch) -> None:
-        """The batch's records, in a transaction that is still open."""
-        await self._writer.send(batch.records)
-
-    async def end(self) -> None:
-        """The end of the transaction; returns when it is clear."""
-        await self._writer.end()
+    async def append(self, batch: Batch) -> None:
+        """The batch's records in a transaction; returns when its end is clear."""
+        await self._writer.append(batch.records)
 
     def settle(self, batch: Batch, began_ns: int) -> None:
         """The batch is on the tape since now, its append began then: its commands leave the backlog."""
@@ -240,7 +242,6 @@ class Deciders:
         self._reader = reader
         self._dead_letters = dead_letters
         self._is_owner = False
-        self._unclear_in_a_row = 0
 
     def owners(self) -> list[Owner]:
         """What this process owns, or is about to."""
@@ -250,12 +251,13 @@ class Deciders:
         """Ready when every partition is owned and the backlog is a batch at most."""
         if not self._is_owner:
             return False, "taking partitions over"
-        backlog = sum(len(owner.backlog) for owner in self._owners.values())
+        backlog = self._waiting()
         return backlog <= BATCH_COMMANDS_MAX, f"{backlog} commands wait"
 
     async def run(self, name: str, readers: ReaderFor, stop: asyncio.Event) -> None:
         """Take everything over, then decide until asked to stop; on leaving, a snapshot of what changed."""
-        await asyncio.gather(*(owner.take_over(name, readers) for owner in self._owners.values()))
+        owners = self.owners()
+        await asyncio.gather(*(owner.take_over(name, readers) for owner in owners))
         begins = {topic: await self._reader.begins(topic) for topic in {topic for topic, _ in self._owners}}
         await self._reader.assign(
             {
@@ -264,60 +266,73 @@ class Deciders:
             }
         )
         self._is_owner = True
-        while not stop.is_set():
-            await self._drain()
-            busy = [owner for owner in self._owners.values() if owner.backlog]
-            if busy:
-                await self._round(busy)
-                for owner in busy:
-                    await owner.snapshot()
-        for owner in self._owners.values():
+        loops = [asyncio.create_task(self._feed(stop))]
+        loops += [asyncio.create_task(self._decide_for(owner, stop)) for owner in owners]
+        try:
+            # Whatever ends one partition for good ends the process: its supervisor starts all of them from the tape.
+            ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_EXCEPTION)
+            for loop in ended:
+                loop.result()
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+        for owner in owners:
             await owner.snapshot(is_forced=True)
 
-    async def _drain(self) -> None:
-        waiting = sum(len(owner.backlog) for owner in self._owners.values())
-        if waiting >= BACKLOG_MAX:
-            return
-        telemetry.LAG.labels("deciders", "commands").set(waiting)
-        wait_ms = 0 if waiting else POLL_WAIT_MS
-        for arrived in await self._reader.take(BACKLOG_MAX - waiting, wait_ms):
-            self._owners[arrived.topic, arrived.partition].take(arrived)
+    def _waiting(self) -> int:
+        return sum(len(owner.backlog) for owner in self._owners.values())
 
-    async def _round(self, busy: Iterable[Owner]) -> None:
-        """Every batch is sent, then every end; whoever's end is not clear recovers and keeps its backlog."""
-        batches = [(owner, owner.decide()) for owner in busy]
-        for owner, batch in batches:
-            for dead in batch.dead:
-                with telemetry.concerning(correlation_id=dead.correlation_id):
-                    await self._dead_letters.bury(dead.arrived, dead.cause, dead.detail)
-            if not batch.records:
-                owner.drop(batch.taken)
-        open_batches = [(owner, batch) for owner, batch in batches if batch.records]
+    async def _feed(self, stop: asyncio.Event) -> None:
+        """Commands from their topics to the owners of their partitions, until asked to stop."""
+        while not stop.is_set():
+            waiting = self._waiting()
+            telemetry.LAG.labels("deciders", "commands").set(waiting)
+            if waiting >= BACKLOG_MAX:
+                await asyncio.sleep(ROOM_SECONDS)
+                continue
+            for arrived in await self._reader.take(BACKLOG_MAX - waiting, POLL_WAIT_MS):
+                self._owners[arrived.topic, arrived.partition].take(arrived)
+        for owner in self._owners.values():
+            owner.has_work.set()  # So that each sees that it must stop.
+
+    async def _decide_for(self, owner: Owner, stop: asyncio.Event) -> None:
+        """One partition at its own pace: what comes while a batch is under way is the next batch."""
+        unclear_in_a_row = 0
+        while not stop.is_set():
+            if not owner.backlog:
+                owner.has_work.clear()
+                await owner.has_work.wait()
+                continue
+            try:
+                await self._turn(owner)
+                unclear_in_a_row = 0
+            except UnclearEnd as unclear:
+                unclear_in_a_row += 1
+                place = {"topic": owner.partition.topic, "partition": owner.partition.number}
+                log.warning("unclear end", **place, why=str(unclear))
+                if unclear_in_a_row > UNCLEAR_IN_A_ROW_MAX:
+                    raise
+                await owner.recover()
+            await owner.snapshot()
+
+    async def _turn(self, owner: Owner) -> None:
+        """One batch onto the tape. Raises UnclearEnd: then the backlog is as it was."""
+        batch = owner.decide()
+        for dead in batch.dead:
+            with telemetry.concerning(correlation_id=dead.correlation_id):
+                await self._dead_letters.bury(dead.arrived, dead.cause, dead.detail)
+        if not batch.records:
+            owner.drop(batch.taken)
+            await asyncio.sleep(0)  # The others' turn: a backlog of nothing but repeats waits for nobody.
+            return
         began, began_ns = time.perf_counter(), time.time_ns()
-        sent = await asyncio.gather(*(owner.send(batch) for owner, batch in open_batches), return_exceptions=True)
-        going = [pair for pair, error in zip(open_batches, sent, strict=True) if error is None]
-        ended = await asyncio.gather(*(owner.end() for owner, _ in going), return_exceptions=True)
-        took = time.perf_counter() - began
-        for owner, _ in open_batches:
-            telemetry.APPEND_SECONDS.labels(owner.partition.context).observe(took)
-        outcomes = dict(zip((owner for owner, _ in open_batches), sent, strict=True))
-        outcomes |= dict(zip((owner for owner, _ in going), ended, strict=True))
-        for owner, batch in open_batches:
-            await self._conclude(owner, batch, began_ns, outcomes[owner])
-
-    async def _conclude(self, owner: Owner, batch: Batch, began_ns: int, error: BaseException | None) -> None:
-        if error is None:
-            owner.settle(batch, began_ns)
-            self._dead_letters.used()
-            self._unclear_in_a_row = 0
-            return
-        if not isinstance(error, UnclearEnd):
-            raise error
-        self._unclear_in_a_row += 1
-        log.warning("unclear end", topic=owner.partition.topic, partition=owner.partition.number, why=str(error))
-        if self._unclear_in_a_row > UNCLEAR_IN_A_ROW_MAX:
-            raise error
-        await owner.recover()
+        try:
+            await owner.append(batch)
+        finally:
+            telemetry.APPEND_SECONDS.labels(owner.partition.context).observe(time.perf_counter() - began)
+        owner.settle(batch, began_ns)
+        self._dead_letters.used()
 
 
 def _count(context: str, batch: Batch) -> None:

@@ -6,6 +6,7 @@ for a batch that ended clearly, and `fold` brings the same knowledge back from t
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -70,6 +71,7 @@ class OwnedPartition:
         self.context = deciding.context
         self.number = number
         self.topic = f"{deciding.context}.events"
+        self.source = f"/{self.topic}/{number}".encode()
         self._decider = deciding.decider
         self._commands = deciding.commands
         self._codec = codec
@@ -245,9 +247,14 @@ def _headers(recorded: Recorded[Any], partition: OwnedPartition, headers: dict[s
         "digest": recorded.digest,
         "ce_specversion": b"1.0",
         "ce_id": recorded.event_id.encode(),
-        "ce_type": type(recorded.event).__name__.encode(),
-        "ce_source": f"/{partition.topic}/{partition.number}".encode(),
+        "ce_type": _encoded(type(recorded.event).__name__),
+        "ce_source": partition.source,
     }
     if "traceparent" in headers:
         made["traceparent"] = headers["traceparent"]
     return made
+
+
+@cache  # One entry for each class of event.
+def _encoded(name: str) -> bytes:
+    return name.encode()

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from functools import lru_cache
 from typing import NewType
 
 AccountId = NewType("AccountId", str)
@@ -17,18 +18,17 @@ Micros = NewType("Micros", int)
 """Microseconds since the epoch, UTC."""
 
 _NAMESPACE = uuid.UUID("6f1d1c0e-5a39-5d0a-9f0e-7a7065000000").bytes
-_VERSION_5 = 5 << 76 | 2 << 62
-_FREE_BITS = (1 << 128) - 1 - (0xF << 76 | 3 << 62)
-"""All bits of a UUID but the six that say of which kind it is."""
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit that says of which kind a UUID is: its two low bits are free."""
 
 
 def derived(*parts: object) -> str:
     """A UUIDv5 of these parts: the same parts always give the same id."""
     name = "\x1f".join(map(str, parts)).encode()
-    # What uuid.uuid5 does, in 2 us instead of 6: every event and every request has an id of this kind.
-    digest = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()
-    text = f"{int.from_bytes(digest[:16]) & _FREE_BITS | _VERSION_5:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # What uuid.uuid5 does, in 1.6 us instead of 6: every event and every request has an id of this kind.
+    digits = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
+    kind = _VARIANTS[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{kind}{digits[17:20]}-{digits[20:32]}"
 
 
 def event_id(topic: str, partition: int, sequence: int) -> str:
@@ -36,6 +36,7 @@ def event_id(topic: str, partition: int, sequence: int) -> str:
     return derived("event", topic, partition, sequence)
 
 
+@lru_cache(maxsize=64)  # Asked for twice in a row, before a command is decided and after: 0.9 us, remembered 0.1.
 def short_digest(command_id: str) -> bytes:
     """Eight bytes that stand for a command id in the list of known ids."""
     return hashlib.blake2b(command_id.encode(), digest_size=8).digest()

@@ -38,7 +38,7 @@ class Codec:
         self._newest: dict[type, int] = {}
         self._readers: dict[int, tuple[type, straightline.Read]] = {}  # Each made when first used: 0.5 ms a schema.
         self._writers: dict[type, straightline.Write] = {}
-        self._edge_fields: dict[type, frozenset[str]] = {}
+        self._asked: dict[type, tuple[str, ...]] = {}
         for entry in contracts.locked(root):
             message = classes.get(entry.name)
             if message is None:
@@ -46,7 +46,9 @@ class Codec:
             text = contracts.published(entry, root)
             self._published[entry.id] = (message, text)
             self._newest[message] = entry.id
-            self._edge_fields[message] = frozenset(field["name"] for field in text["fields"] if field.get("edge"))
+            self._asked[message] = tuple(
+                field["name"] for field in text["fields"] if not field.get("edge") and field["name"] != "meta"
+            )
         missing = sorted(contracts.name_of(message) for message in classes.values() if message not in self._newest)
         if missing:
             raise contracts.ContractError(f"not published: {', '.join(missing)}; run `tapeline schemas lock`")
@@ -86,11 +88,9 @@ class Codec:
         The same request sent again has the same digest although the market has moved on.
         """
         command = issued.command
-        payload = msgspec.to_builtins(command, builtin_types=(bytes,))
-        for name in ("at", "actor", *self._edge_fields[type(command)]):
-            payload.pop(name, None)
-        asked = [contracts.name_of(type(command)), issued.tenant, issued.stream_id, payload]
-        return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).digest()
+        payload = {name: getattr(command, name) for name in self._asked[type(command)]}
+        asked = (contracts.name_of(type(command)), issued.tenant, issued.stream_id, payload)
+        return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
 
     def _read(self, value: bytes, kind: type) -> tuple[type, dict[str, Any], dict[str, Any]]:
         if len(value) < _FRAME.size:

@@ -8,6 +8,7 @@ its id; a text that has an id never changes. Nothing registers at run time.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def context_of(message: type) -> str:
     return message.__module__.split(".")[1]
 
 
+@cache  # One entry for each message class of the system.
 def name_of(message: type) -> str:
     """The Avro full name of a message class."""
     return f"tapeline.{context_of(message)}.{message.__name__}"

@@ -34,10 +34,12 @@ def test_remembered_high_parts_do_not_grow_without_bound() -> None:
     for number in range(2 * varints.REMEMBERED_MAX):
         large = number << 40
         assert varints.zigzag(varints.packed(large) + b"\0" * 8, 0)[0] == large
-    assert len(varints.HIGH_READ) <= varints.REMEMBERED_MAX >= len(varints.HIGH_WRITTEN)
+    assert len(varints.HIGH_WRITTEN) <= varints.REMEMBERED_MAX
 
 
-@pytest.mark.parametrize("value", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10 + b"\x01", b"\xff" * 30])
+@pytest.mark.parametrize(
+    "value", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10 + b"\x01", b"\xff" * 9 + b"\x02", b"\xff" * 30]
+)
 def test_a_number_that_does_not_end_is_garbage(value: bytes) -> None:
     with pytest.raises((IndexError, ValueError)):
         varints.zigzag(value, 0)
