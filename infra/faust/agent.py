@@ -80,11 +80,15 @@ Attach: TypeAlias = Callable[[App], None]
 
 
 class Step(StrEnum):
-    """What is done of a batch: the order in which a crash may come between."""
+    """What is done of a batch: the order in which a crash may come between.
+
+    All its commands are acknowledged; then each of its partitions goes on by itself: the changelog has acknowledged
+    what changed there, and it is put in the local table.
+    """
 
     COMMANDS = "commands"
-    PUT = "put"
     CHANGELOG = "changelog"
+    PUT = "put"
 
 
 Reached: TypeAlias = Callable[[Step], None]

@@ -1,14 +1,15 @@
-"""A batch of Faust events -> commands acknowledged -> table put -> changelog acknowledged; only then does Faust commit.
+"""Runs of records -> commands acknowledged -> changelog acknowledged -> table put; only then may Faust commit.
 
-Nothing of this is atomic, so the order is everything: what is in a table has had its commands sent, what is committed
-is in the changelog. After a crash the same events come again; each state knows how far it has come, refuses what it
-has seen and puts its value once more, which heals a changelog that fell behind the local store.
+Nothing of this is atomic, so the order is everything: what is in a changelog has had its commands sent, what is in the
+local table is in the changelog, what is committed is in both. After a crash the same events come again; each state
+knows how far it has come, refuses what it has seen and is written once more, should anything have lost it.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -19,17 +20,22 @@ from infra import telemetry, tracing
 from infra.avro.codec import Codec, Undecodable
 from infra.commands import TRACE, outgoing
 from infra.faust.agent import Agent, Next, Reached, Step
+from infra.faust.inbox import Inbox, Run
 from infra.faust.pulse import Pulse
-from infra.faust.table import KeptTable, Partition, States
+from infra.faust.table import Changed, KeptTable, Partition, States
 from infra.kafka import chain
 from infra.kafka.dead_letters import DeadLetters
-from infra.kafka.records import Arrived
+from infra.kafka.records import Arrived, Outgoing
+from infra.kafka.sender import murmur2_partition
+from infra.settings import PARTITIONS
 
 S = TypeVar("S")
-Send = Callable[..., Awaitable[Awaitable[Any]]]
+Write = Callable[[str, int, Sequence[Outgoing]], Awaitable[int]]
+"""Writes records to a partition of a topic, in order; returns when all are acknowledged."""
 
-BATCH_EVENTS_MAX = 1_000  # One put a key and batch: the more events share it, the cheaper they are.
-BATCH_WAIT_SECONDS = 0.02  # How long Faust gathers; it is what an idle agent adds to an answer.
+BATCH_EVENTS_MAX = 5_000
+"""One put a key and batch: the more events share it, the cheaper they are. A batch of so many takes a quarter second,
+and is never waited for: an agent takes what is there."""
 NEWER_WRITER = "UNKNOWN_SCHEMA"
 EXIT_CODE = 70  # EX_SOFTWARE; the supervisor starts the process again, which reads what was not committed.
 
@@ -40,110 +46,120 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker lends to each of its agents."""
 
     codec: Codec
-    send: Send
+    write: Write
     dead: DeadLetters
     pulse: Pulse
     reached: Reached
+    batch_events_max: int = BATCH_EVENTS_MAX
 
 
 class Batches(Generic[S]):
-    """Runs one agent over the batches of its stream."""
+    """Runs one agent over the batches of its inbox."""
 
     def __init__(self, agent: Agent[S], table: KeptTable, host: Host) -> None:
         self._agent = agent
         self._table = table
         self._states: States[S] = States(agent, table)
         self._codec = host.codec
-        self._send = host.send
+        self._write = host.write
         self._dead = host.dead
         self._pulse = host.pulse
         self._reached = host.reached
+        self._batch_events_max = host.batch_events_max
         self._issued: list[tuple[Issued[Any], bytes]] = []
-        self._changed: dict[int, _Changed] = {}
 
-    async def follow(self, stream: Any) -> None:
+    async def follow(self, inbox: Inbox) -> None:
         """The agent's body: it ends with the worker, or the worker with it."""
-        async for events in stream.take_events(BATCH_EVENTS_MAX, within=BATCH_WAIT_SECONDS):
+        while True:
+            runs = await inbox.take(self._batch_events_max)
             try:
-                await self.take(events)
-            except BaseException as failure:  # noqa: BLE001  # A cancelled batch too would be acknowledged by Faust.
+                await self.take(runs)
+            except BaseException as failure:  # noqa: BLE001  # A batch that was cut short must never be committed.
                 die(self._agent.name, failure)
+            inbox.done(runs)
 
-    async def take(self, events: Iterable[Any]) -> None:
+    async def take(self, runs: Iterable[Run]) -> None:
         """One batch through all its steps."""
-        self._issued, self._changed = [], {}
-        for event in events:
-            await self._apply(event)
+        self._issued = []
+        changed: dict[int, Changed] = {}
+        for run in runs:
+            number = run.place.partition
+            await self._apply(run, self._states.of(number), changed.setdefault(number, Changed()))
+            await asyncio.sleep(0)  # Probes and acknowledgements get their turn.
         await self._send_commands()
         self._reached(Step.COMMANDS)
         self._pulse.check()
-        self._put()
-        await self._table.acknowledged()
-        self._reached(Step.CHANGELOG)
+        await asyncio.gather(*(self._keep(number, what) for number, what in changed.items()))
 
-    async def _apply(self, event: Any) -> None:
-        message = event.message
-        number = message.partition
-        partition = self._states.of(number)
-        changed = self._changed.setdefault(number, _Changed(event))
-        value = message.value or b""
-        try:
-            if message.topic == self._agent.marks:
-                self._apply_mark(partition, changed, message, self._codec.decode_observed(value, Mark))
-            elif message.topic in self._agent.broadcasts:
-                self._apply_broadcast(partition, changed, message, self._codec.decode_observed(value, Observed))
-            elif message.topic in self._agent.feeds:
-                self._apply_feed(partition, changed, message, self._codec.decode_observed(value, Observed))
+    async def _apply(self, run: Run, partition: Partition[S], changed: Changed) -> None:
+        apply = self._reader(run.place.topic)
+        for record in run.records:
+            try:
+                apply(partition, changed, record)
+            except Undecodable as poison:
+                if poison.kind == NEWER_WRITER:
+                    raise  # Skipping what a newer writer said would make the state wrong: readers are deployed first.
+                await self._dead.bury(_arrived(record), poison.kind, str(poison))
+            except Unreadable as poison:
+                await self._dead.bury(_arrived(record), "UNREADABLE", str(poison))
             else:
-                self._apply_event(partition, changed, message, self._codec.decode_event(value))
-            self._dead.used()
-        except Undecodable as poison:
-            if poison.kind == NEWER_WRITER:
-                raise  # Skipping what a newer writer said would make the state wrong: readers are deployed first.
-            await self._dead.bury(_arrived(message), poison.kind, str(poison))
-        except Unreadable as poison:
-            await self._dead.bury(_arrived(message), "UNREADABLE", str(poison))
+                self._dead.used()
 
-    def _apply_event(self, partition: Partition[S], changed: "_Changed", message: Any, recorded: Recorded[Any]) -> None:
-        self._check(partition, changed, message, recorded)
+    def _reader(self, topic: str) -> Callable[[Partition[S], Changed, Any], None]:
+        """What is done with a record of this topic."""
+        if topic == self._agent.marks:
+            return self._apply_mark
+        if topic in self._agent.broadcasts:
+            return self._apply_broadcast
+        if topic in self._agent.feeds:
+            return self._apply_feed
+        return self._apply_event
+
+    def _apply_event(self, partition: Partition[S], changed: Changed, record: Any) -> None:
+        recorded = self._codec.decode_event(record.value or b"")
+        self._check(partition, changed, record, recorded)
         if isinstance(recorded.event, OwnershipTaken):
             return
-        self._apply_keyed(partition, changed, message, self._agent.on_event, recorded)
+        self._apply_keyed(partition, changed, record, self._agent.on_event, recorded)
 
-    def _apply_feed(self, partition: Partition[S], changed: "_Changed", message: Any, observed: Observed) -> None:
+    def _apply_feed(self, partition: Partition[S], changed: Changed, record: Any) -> None:
         assert self._agent.on_feed is not None  # App.add looked.
-        heard = Heard(message=observed, topic=message.topic, offset=message.offset)
-        self._apply_keyed(partition, changed, message, self._agent.on_feed, heard)
+        observed = self._codec.decode_observed(record.value or b"", Observed)
+        heard = Heard(message=observed, topic=record.topic, offset=record.offset)
+        self._apply_keyed(partition, changed, record, self._agent.on_feed, heard)
 
     def _apply_keyed(
-        self, partition: Partition[S], changed: "_Changed", message: Any, step: Callable[..., Next[S]], what: Any
+        self, partition: Partition[S], changed: Changed, record: Any, step: Callable[..., Next[S]], what: Any
     ) -> None:
-        if not message.key:
+        key, topic, offset = record.key, record.topic, record.offset
+        if not key:
             raise Undecodable("NO_KEY", "a record without a key belongs to no account")
-        account = self._states.account(partition, message.key)
-        changed.keys[message.key] = None
-        if message.offset <= account.seen.get(message.topic, -1):
+        account = self._states.account(partition, key)
+        changed.keys[key] = None
+        if offset <= account.seen.get(topic, -1):
             return
         account.state, issued = step(account.state, what, partition.board, *self._shared(partition))
-        account.seen[message.topic] = message.offset
+        account.seen[topic] = offset
         if issued:
-            trace = dict(message.headers or ()).get(TRACE, b"")
+            trace = dict(record.headers).get(TRACE, b"")
             self._issued += [(each, trace) for each in issued]
 
-    def _apply_broadcast(self, partition: Partition[S], changed: "_Changed", message: Any, observed: Observed) -> None:
+    def _apply_broadcast(self, partition: Partition[S], changed: Changed, record: Any) -> None:
+        observed = self._codec.decode_observed(record.value or b"", Observed)
         changed.shared = True
-        if message.offset <= partition.shared_seen.get(message.topic, -1):
+        if record.offset <= partition.shared_seen.get(record.topic, -1):
             return
         assert self._agent.fold_broadcast is not None  # App.add looked.
         partition.shared = self._agent.fold_broadcast(partition.shared, observed)
-        partition.shared_seen[message.topic] = message.offset
+        partition.shared_seen[record.topic] = record.offset
 
     def _shared(self, partition: Partition[S]) -> tuple[Any, ...]:
         """What the agent's functions are given besides the board: nothing, for an agent without broadcasts."""
         return (partition.shared,) if self._agent.broadcasts else ()
 
-    def _apply_mark(self, partition: Partition[S], changed: "_Changed", message: Any, mark: Mark) -> None:
-        topic, offset = message.topic, message.offset
+    def _apply_mark(self, partition: Partition[S], changed: Changed, record: Any) -> None:
+        mark = self._codec.decode_observed(record.value or b"", Mark)
+        topic, offset = record.topic, record.offset
         changed.board = True
         if self._agent.fold_mark is not None:
             shared = self._agent.fold_mark(partition.shared, mark)
@@ -166,54 +182,38 @@ class Batches(Generic[S]):
                 changed.keys[key] = None
                 self._issued += [(each, b"") for each in issued]
 
-    def _check(self, partition: Partition[S], changed: "_Changed", message: Any, recorded: Recorded[Any]) -> None:
+    def _check(self, partition: Partition[S], changed: Changed, record: Any, recorded: Recorded[Any]) -> None:
         """Law 6. What is not newer than the link was checked before: Faust reads again what was not committed."""
-        link = partition.links.get(message.topic)
+        link = partition.links.get(record.topic)
         if link is not None and recorded.sequence <= link.sequence:
             return
-        place = f"{message.topic}[{message.partition}]@{message.offset}"
-        partition.links[message.topic] = chain.follow(link, recorded, message.value, place=place)
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        partition.links[record.topic] = chain.follow(link, recorded, record.value, place=place)
         changed.links = True
 
     async def _send_commands(self) -> None:
+        if not self._issued:
+            return
         name, kind = f"agent {self._agent.name}", tracing.Kind.PRODUCER
         spans = [tracing.child(name, trace, kind=kind) for _, trace in self._issued]
-        records = [
-            outgoing(self._codec, issued, traceparent=span.traceparent.encode() or trace)
-            for (issued, trace), span in zip(self._issued, spans, strict=True)
-        ]
-        waiting = [
-            await self._send(self._agent.commands, record.key, record.value, None, None, list(record.headers.items()))
-            for record in records
-        ]
-        await asyncio.gather(*waiting)
+        records: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for (issued, trace), span in zip(self._issued, spans, strict=True):
+            record = outgoing(self._codec, issued, traceparent=span.traceparent.encode() or trace)
+            records[murmur2_partition(record.key, PARTITIONS)].append(record)
+        await asyncio.gather(*(self._write(self._agent.commands, number, each) for number, each in records.items()))
         for span in spans:
             span.end()
-        telemetry.COMMANDS_SENT.labels(f"agent:{self._agent.name}").inc(len(waiting))
+        telemetry.COMMANDS_SENT.labels(f"agent:{self._agent.name}").inc(len(spans))
 
-    def _put(self) -> None:
-        for number, changed in self._changed.items():
-            partition = self._states.of(number)
-            for key in changed.keys:
-                self._states.put_account(changed.event, partition, key)
-                self._reached(Step.PUT)
-            if changed.board:
-                self._states.put_board(changed.event, partition)
-            if changed.shared:
-                self._states.put_shared(changed.event, partition)
-            if changed.links:
-                self._states.put_links(changed.event, partition)
-
-
-class _Changed:
-    """What a batch changed in one partition; `event` is one of its events there, for Faust's sake."""
-
-    def __init__(self, event: Any) -> None:
-        self.event = event
-        self.keys: dict[bytes, None] = {}
-        self.board = False
-        self.shared = False
-        self.links = False
+    async def _keep(self, number: int, changed: Changed) -> None:
+        """What changed in one partition: to its changelog, and when that has it all, to the local table."""
+        records = self._states.records(number, changed)
+        if not records:
+            return
+        newest = await self._write(self._table.changelog_topic_name, number, records)
+        self._reached(Step.CHANGELOG)
+        self._table.put(number, records, newest)
+        self._reached(Step.PUT)
 
 
 def die(agent: str, failure: BaseException) -> NoReturn:
@@ -225,12 +225,12 @@ def die(agent: str, failure: BaseException) -> NoReturn:
     os._exit(EXIT_CODE)
 
 
-def _arrived(message: Any) -> Arrived:
+def _arrived(record: Any) -> Arrived:
     return Arrived(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key or b"",
-        value=message.value or b"",
-        headers=dict(message.headers or {}),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key or b"",
+        value=record.value or b"",
+        headers=dict(record.headers),
     )

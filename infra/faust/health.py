@@ -15,7 +15,7 @@ from infra import clock, telemetry
 from infra.faust.agent import Agent
 
 LAG_READY_MAX = 1_000  # About a second of a full load: more than that, and what is told about an account is old.
-SILENT_MS_MAX = 10_000  # A fetch that finds nothing is answered after one and a half.
+SILENT_MS_MAX = 10_000  # A fetch that finds nothing is answered in a tenth of a second.
 MEASURE_SECONDS = 1.0
 
 

@@ -1,23 +1,22 @@
-"""One agent's Faust table -> all states of a partition in memory beside it, and the acknowledgements of its changelog.
+"""One agent's Faust table -> all states of a partition in memory beside it, and the records that keep what changed.
 
 A mark concerns every account of its partition, and a table cannot say which those are without reading them all: so a
 partition is read once when it becomes ours, and from then on memory and table are changed together. Three keys that no
 account can have keep what the partition shares: its board, the fold of its broadcasts, and the last link of each chain.
 """
 
-import asyncio
-import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import faust
 import msgspec
-from faust.streams import _current_event
+from rocksdict import WriteBatch
 
 from domain.market_data.marks import Board
 from infra.faust.agent import Agent
 from infra.faust.values import Values
 from infra.kafka.chain import Link
+from infra.kafka.records import Outgoing
 from infra.settings import PARTITIONS
 
 S = TypeVar("S")
@@ -54,8 +53,21 @@ class Partition(msgspec.Struct, Generic[S]):
     links: dict[str, Link]
 
 
+class Changed(msgspec.Struct):
+    """What a batch changed in one partition: accounts by their keys, in the order they were met, and what is shared."""
+
+    keys: dict[bytes, None] = msgspec.field(default_factory=dict)
+    board: bool = False
+    shared: bool = False
+    links: bool = False
+
+
 class KeptTable(faust.Table[bytes, bytes]):
-    """A Faust table that hands out the futures of its changelog: whoever puts can wait until Kafka has it."""
+    """A Faust table whose values are put when its changelog has them.
+
+    Faust puts first and sends later, a key at a time, in seventeen calls; a batch knows all its values at once. What
+    Faust keeps of a table stays as it is: who has which partition, the recovery from the changelog, and the folder.
+    """
 
     def __init__(self, app: faust.App, name: str) -> None:
         super().__init__(
@@ -71,27 +83,20 @@ class KeptTable(faust.Table[bytes, bytes]):
                 "max_write_buffer_number": WRITE_BUFFERS_MAX,
             },
         )
-        self._unacknowledged: list[asyncio.Future[Any]] = []
         app.tables.add(self)
 
-    def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
-        """As Faust does, and remember the future."""
-        future = super().send_changelog(*args, **kwargs)
-        self._unacknowledged.append(future)
-        return future
+    def put(self, partition: int, records: Iterable[Outgoing], newest: int) -> None:
+        """Put what the changelog of this partition has, up to its offset `newest`, in one write.
 
-    async def acknowledged(self) -> None:
-        """Return when the changelog has every value that was put; raises for one that it has not."""
-        waiting, self._unacknowledged = self._unacknowledged, []
-        await asyncio.gather(*waiting)
-
-    def put(self, event: Any, key: bytes, value: bytes) -> None:
-        """Put a value beside this event, whose partition is the value's; Faust allows it within an event only."""
-        _current_event.set(weakref.ref(event))
-        try:
-            self[key] = value
-        finally:
-            _current_event.set(None)
+        The offset is what a recovery begins behind; it and the values are in the store together, or not at all.
+        """
+        store: Any = self.data
+        batch = WriteBatch(raw_mode=True)
+        for record in records:
+            batch.put(record.key, record.value)
+        if newest >= 0:  # A broker that took a repeated batch for known may have forgotten where it stands.
+            batch.put(store.offset_key, str(newest).encode())
+        store._db_for_partition(partition).write(batch)  # noqa: SLF001  # Faust has no public way.
 
     def items_of(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values of one partition, from the local store."""
@@ -126,24 +131,28 @@ class States(Generic[S]):
             found = partition.accounts[key] = Account({}, self._agent.initial)
         return found
 
-    def put_account(self, event: Any, partition: Partition[S], key: bytes) -> None:
-        """Keep one account; every mark so far has been applied to it, so it says so."""
+    def records(self, number: int, changed: Changed) -> list[Outgoing]:
+        """What is to be written of a partition, in its order.
+
+        The board comes after the accounts: a board that is kept says that they are. So does the fold of the broadcasts,
+        with which they were decided; the chains' last links are the very last of a batch.
+        """
+        partition = self.of(number)
+        records = [Outgoing(key, self._account_value(partition, key)) for key in changed.keys]
+        if changed.board:
+            records.append(Outgoing(BOARD_KEY, self._boards.encode(partition.board_seen, partition.board)))
+        if changed.shared:
+            records.append(Outgoing(SHARED_KEY, self._shared.encode(partition.shared_seen, partition.shared)))
+        if changed.links:
+            records.append(Outgoing(LINKS_KEY, self._links.encode({}, Links(partition.links))))
+        return records
+
+    def _account_value(self, partition: Partition[S], key: bytes) -> bytes:
+        """One account; every mark so far has been applied to it, so it says so."""
         account = partition.accounts[key]
         for topic, offset in partition.board_seen.items():
             account.seen[topic] = max(offset, account.seen.get(topic, -1))
-        self._table.put(event, key, self._values.encode(account.seen, account.state))
-
-    def put_board(self, event: Any, partition: Partition[S]) -> None:
-        """Keep the board. It comes after the accounts: a board that is kept says that they are."""
-        self._table.put(event, BOARD_KEY, self._boards.encode(partition.board_seen, partition.board))
-
-    def put_shared(self, event: Any, partition: Partition[S]) -> None:
-        """Keep the fold of the broadcasts, behind the accounts that were decided with it."""
-        self._table.put(event, SHARED_KEY, self._shared.encode(partition.shared_seen, partition.shared))
-
-    def put_links(self, event: Any, partition: Partition[S]) -> None:
-        """Keep the chains' last links, the very last of a batch."""
-        self._table.put(event, LINKS_KEY, self._links.encode({}, Links(partition.links)))
+        return self._values.encode(account.seen, account.state)
 
     async def _forget(self) -> None:
         self._partitions.clear()

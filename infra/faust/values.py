@@ -26,7 +26,7 @@ class Values(Generic[S]):
 
     def encode(self, seen: dict[str, int], state: S) -> bytes:
         """The value that keeps this state."""
-        return self._encoder.encode(Kept(seen, msgspec.Raw(self._encoder.encode(state))))
+        return self._encoder.encode((seen, state))  # As a Kept, whose state is what these bytes say.
 
     def decode(self, value: bytes) -> tuple[dict[str, int], S]:
         """How far each source was applied, and the state."""

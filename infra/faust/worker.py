@@ -6,7 +6,7 @@ the session takes its partitions up again and nobody else notices.
 
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from infra import telemetry
 from infra.avro.codec import Codec
 from infra.faust import topics, transport
 from infra.faust.agent import APP_ID, Agent, App, Attach, Reached
-from infra.faust.batch import Batches, Host, die
+from infra.faust.batch import BATCH_EVENTS_MAX, Batches, Host, die
 from infra.faust.health import Health
 from infra.faust.pulse import Pulse
 from infra.faust.table import KeptTable
@@ -37,10 +37,6 @@ REBALANCE_SECONDS = 8.0
 REQUEST_SECONDS = 40.0
 COMMIT_SECONDS = 0.5
 """What a crash makes us read again; nothing depends on it but time."""
-COMMIT_EVERY_RECORDS = 5_000
-POLL_RECORDS_MAX = 2_000  # Taken from the client at once, over all partitions; a batch of the agent is 500.
-STREAM_BUFFER_MAX = 65_536
-"""With Faust's 4,096 a quick agent empties its queue and then waits a second for the next fetch."""
 PRODUCER_SECONDS = 30.0
 """How long a broker may be away before the worker gives up and starts again; Faust's own would be twenty minutes."""
 PRODUCER_BATCH_BYTES = 262_144
@@ -49,15 +45,19 @@ PRODUCER_LINGER_SECONDS = 0.003
 log = telemetry.logger("agents")
 
 
-def run(
+def run(  # noqa: PLR0913  what a worker is, one named argument each
     settings: Settings,
     codec: Codec,
     agents: Iterable[Attach],
     *,
     app_id: str = APP_ID,
     reached: Reached = lambda _: None,
+    batch_events_max: int = BATCH_EVENTS_MAX,
 ) -> NoReturn:
-    """Run these agents in this process. Exits naming the topic when one is not as they need it."""
+    """Run these agents in this process. Exits naming the topic when one is not as they need it.
+
+    What is fetched at once is limited as a batch is, so that runs are never larger than one.
+    """
     attached = topics.attached(agents, app_id)
     try:
         topics.check(settings.kafka, attached)
@@ -67,14 +67,16 @@ def run(
     for library in ("faust", "mode", "aiokafka", "infra.faust"):
         logging.getLogger(library).setLevel(logging.WARNING)  # They draw tables of every rebalance.
     mode.loop.use("uvloop")
-    app = build(settings, codec, attached, reached)
+    app = build(settings, codec, attached, reached, batch_events_max)
     health = Health(app, attached.agents, settings.metrics_port)
     worker = faust.Worker(app, health, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # It writes control characters even where nobody sees it turn.
     worker.execute_from_commandline()
 
 
-def build(settings: Settings, codec: Codec, agents: App, reached: Reached) -> faust.App:
+def build(
+    settings: Settings, codec: Codec, agents: App, reached: Reached, batch_events_max: int = BATCH_EVENTS_MAX
+) -> faust.App:
     """The Faust app with these agents, not started."""
     transport.install()
     folder = (settings.state_dir / "faust" / agents.id).resolve()
@@ -93,15 +95,13 @@ def build(settings: Settings, codec: Codec, agents: App, reached: Reached) -> fa
         topic_replication_factor=settings.replication,
         table_standby_replicas=0,
         stream_wait_empty=True,
-        stream_buffer_maxsize=STREAM_BUFFER_MAX,
         stream_recovery_delay=0.0,
         broker_session_timeout=SESSION_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_request_timeout=REQUEST_SECONDS,
-        broker_max_poll_records=POLL_RECORDS_MAX,
+        broker_max_poll_records=batch_events_max,
         broker_commit_interval=COMMIT_SECONDS,
-        broker_commit_every=COMMIT_EVERY_RECORDS,
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,
         producer_linger=PRODUCER_LINGER_SECONDS,
@@ -114,12 +114,14 @@ def build(settings: Settings, codec: Codec, agents: App, reached: Reached) -> fa
 
     @cache  # One for all agents, and made in their loop.
     def host() -> Host:
+        producer: Any = app.producer  # Ours, which `install` put in the place of Faust's.
         return Host(
             codec=codec,
-            send=app.producer.send,
+            write=producer.write,
             dead=DeadLetters(Sender(settings.kafka, "agents-dead")),
             pulse=Pulse(STILL_SECONDS_MAX, lambda failure: die(agents.id, failure)),
             reached=reached,
+            batch_events_max=batch_events_max,
         )
 
     for agent in agents.agents:
@@ -131,7 +133,12 @@ def _register(app: faust.App, agent: Agent[Any], host: Callable[[], Host]) -> No
     table = KeptTable(app, agent.name)
     source = app.topic(*agent.sources, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
-    # One task per agent: order within a partition, and what Faust may commit, depend on it.
-    @app.agent(source, name=agent.name, concurrency=1)
-    async def _(stream: Any) -> None:
-        await Batches(agent, table, host()).follow(stream)
+    def follow(_: Any) -> Coroutine[Any, Any, None]:
+        """Faust starts and stops the agent, and subscribes to its topics; what comes in passes its stream by."""
+        lent, consumer = host(), app.consumer
+        assert isinstance(consumer, transport.RunConsumer)
+        inbox = consumer.inbox(agent.name, agent.sources, lent.batch_events_max)
+        return Batches(agent, table, lent).follow(inbox)
+
+    # One task per agent: order within a partition depends on it.
+    app.agent(source, name=agent.name, concurrency=1)(follow)

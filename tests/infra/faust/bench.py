@@ -27,6 +27,7 @@ from domain.market_data.marks import Mark, MarkPrice
 from domain.orders.events import CashCredited
 from infra.avro.codec import Codec
 from infra.faust.agent import App
+from infra.faust.batch import BATCH_EVENTS_MAX
 from infra.faust.table import SHARED_KEY
 from infra.faust.topics import topics
 from infra.faust.values import Values
@@ -73,7 +74,7 @@ class Tape:
         self._producer.begin_transaction()
         for account in accounts:
             ghost = CashCredited(deposit_id=DepositId("ghost"), amount=Money(1_000_000), cash=Money(0))
-            value = self._codec.encode_event(_recorded(ghost, account, f"{self.run}.{topic}", 0, 10**6, GENESIS))
+            value = self._codec.encode_event(recorded(ghost, account, f"{self.run}.{topic}", 0, 10**6, GENESIS))
             partition = murmur2_partition(account.encode(), PARTITIONS)
             self._producer.produce(f"{self.run}.{topic}", value, account.encode(), partition)
         self._producer.flush(20)
@@ -157,8 +158,8 @@ class Tape:
     def _produce(self, topic: str, account: str, event: Event) -> None:
         partition = murmur2_partition(account.encode(), PARTITIONS)
         place = (topic, partition)
-        recorded = _recorded(event, account, topic, partition, self._sequence[place], self._previous[place])
-        value = self._codec.encode_event(recorded)
+        made = recorded(event, account, topic, partition, self._sequence[place], self._previous[place])
+        value = self._codec.encode_event(made)
         self._previous[place] = hashlib.sha256(value).digest()
         self._sequence[place] += 1
         self._producer.produce(topic, value, account.encode() or None, partition, on_delivery=self._written)
@@ -172,9 +173,7 @@ class Tape:
         self._newest[message.topic(), message.partition()] = message.offset()
 
 
-def _recorded(
-    event: Event, account: str, topic: str, partition: int, sequence: int, previous: bytes
-) -> Recorded[Event]:
+def recorded(event: Event, account: str, topic: str, partition: int, sequence: int, previous: bytes) -> Recorded[Event]:
     return Recorded(
         event=event,
         event_id=event_id(topic, partition, sequence),
@@ -224,9 +223,10 @@ class Bench:
         self._started: list[Worker] = []
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
 
-    def start(self, name: str = "one", step: str = "", times: int = 0) -> "Worker":
-        """A worker with a state folder of this name, that dies at this step."""
-        worker = Worker(self, name, {"run": self.run, "agents": self.agents, "step": step, "times": times})
+    def start(self, name: str = "one", step: str = "", times: int = 0, batch: int = BATCH_EVENTS_MAX) -> "Worker":
+        """A worker with a state folder of this name, that dies at this step; its batches have so many events."""
+        order = {"run": self.run, "agents": self.agents, "step": step, "times": times, "batch": batch}
+        worker = Worker(self, name, order)
         self._started.append(worker)
         return worker
 

@@ -22,10 +22,11 @@ from domain.kernel.messages import Heard, Issued, Recorded, Unreadable
 from domain.market_data.marks import Board
 from domain.orders.events import CashCredited
 from domain.risk.commands import Measure, ReportBreach
-from infra import telemetry
+from infra import memory, telemetry
 from infra.avro.codec import Codec
 from infra.faust import worker
 from infra.faust.agent import Agent, App, Step
+from infra.faust.batch import BATCH_EVENTS_MAX
 from infra.settings import Settings
 from streams.billing import charges
 from streams.orders import day_end
@@ -166,13 +167,20 @@ class Assassin:
 def main() -> None:
     order = json.loads(sys.argv[1])
     telemetry.configure("agents", "INFO")
+    memory.keep()
 
     def attach(app: App) -> None:
         for agent in agents_of(order["run"], order["agents"]):
             app.add(agent)
 
-    assassin = Assassin(order.get("step", ""), order.get("times", 0))
-    worker.run(Settings(), Codec(contexts.messages()), [attach], app_id=order["run"], reached=assassin)
+    worker.run(
+        Settings(),
+        Codec(contexts.messages()),
+        [attach],
+        app_id=order["run"],
+        reached=Assassin(order.get("step", ""), order.get("times", 0)),
+        batch_events_max=order.get("batch", BATCH_EVENTS_MAX),
+    )
 
 
 if __name__ == "__main__":
