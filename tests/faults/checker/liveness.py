@@ -1,0 +1,100 @@
+"""When faults were and when things were done: no request and no command waited longer than it may while all was well.
+
+A run is a row of healthy stretches, each from a healing (or the beginning) to the next fault. Whatever is waited for
+may wait so long in each of them; what a client gave up asking for waited until its last try ended.
+"""
+
+from itertools import chain
+from typing import Any
+
+from tests.faults.checker.answers import entries
+from tests.faults.checker.evidence import Folder, Instant, Process
+from tests.faults.checker.tape import OWNERSHIP, Event
+from tests.faults.checker.verdict import Findings
+
+WITHIN_MS = 30_000
+NEVER = 2**62
+TOO_MANY_REQUESTS = 429
+
+
+class Health:
+    """The healthy stretches of a run, by the monotonic clock in ns and by wall time in us."""
+
+    def __init__(self, instants: list[Instant]) -> None:
+        self.by_mono_ns: list[tuple[int, int, int]] = []
+        self.by_wall_us: list[tuple[int, int, int]] = []
+        began: tuple[int, int, int] | None = (-NEVER, -NEVER, WITHIN_MS)
+        for instant in sorted(instants, key=lambda each: each.mono_ns):
+            if instant.what == "healed":
+                began = began or (instant.mono_ns, instant.wall_us, instant.within_ms)
+            elif began is not None:
+                self._add(began, instant.mono_ns, instant.wall_us)
+                began = None
+        if began is not None:
+            self._add(began, NEVER, NEVER)
+
+    def _add(self, began: tuple[int, int, int], mono_ns: int, wall_us: int) -> None:
+        self.by_mono_ns.append((began[0], mono_ns, began[2] * 1_000_000))
+        self.by_wall_us.append((began[1], wall_us, began[2] * 1_000))
+
+
+def too_long(stretches: list[tuple[int, int, int]], since: int, until: int) -> int:
+    """How long something was waited for in a healthy stretch, when that is longer than it may be there; 0 otherwise."""
+    for begin, end, within in stretches:
+        waited = min(until, end) - max(since, begin)
+        if waited > within:
+            return waited
+    return 0
+
+
+def judge(folder: Folder, health: Health, findings: Findings) -> None:
+    """Hold every request of the clients against the healthy stretches."""
+    waiting: dict[str, tuple[int, int, dict[str, Any]]] = {}
+    for entry in chain.from_iterable(entries(folder)):
+        if not entry.command:
+            continue
+        if entry.kind == "invoke":
+            if entry.command not in waiting:
+                told = {"client": entry.client, "op": entry.op, "command": entry.command, "asked": entry.asked}
+                waiting[entry.command] = (entry.mono_ns, entry.mono_ns, told)
+            continue
+        since, _, told = waiting.get(entry.command, (entry.mono_ns, entry.mono_ns, {}))
+        if entry.kind == "info" and entry.status != TOO_MANY_REQUESTS:
+            waiting[entry.command] = (since, entry.mono_ns, told)
+            continue
+        waiting.pop(entry.command, None)
+        _say(findings, too_long(health.by_mono_ns, since, entry.mono_ns), "answered", entry.account, told)
+    for since, last, told in waiting.values():
+        _say(findings, too_long(health.by_mono_ns, since, last), "not answered", None, told)
+    for process in folder.some("processes.ndjson", Process):
+        if not process.is_running:
+            findings.add("process", f"{process.name} does not run at the end")
+        for each in process.unhandled:
+            findings.add("process", f"{process.name}: {each}")
+
+
+def _say(findings: Findings, waited_ns: int, what: str, account: str | None, told: dict[str, Any]) -> None:
+    if waited_ns:
+        says = f"{what} after {waited_ns // 1_000_000} ms in which nothing was wrong"
+        findings.add("liveness", says, account=account, evidence=told)
+
+
+class Decisions:
+    """Commands that were sent and the events that decided them; give it every event."""
+
+    def __init__(self, health: Health, sent: dict[tuple[str, int, int], int], findings: Findings) -> None:
+        self._health = health
+        self._sent = sent
+        self._findings = findings
+
+    def take(self, event: Event) -> None:
+        """The next event."""
+        if event.kind == OWNERSHIP:
+            return
+        topic = event.topic.removesuffix(".events") + ".commands"
+        sent_ms = self._sent.get((topic, event.partition, event.meta["command_position"]))
+        if sent_ms is not None:
+            waited = too_long(self._health.by_wall_us, sent_ms * 1_000, event.meta["recorded_at"])
+            if waited:
+                says = f"decided after {waited // 1_000} ms in which nothing was wrong"
+                self._findings.add("liveness", says, **event.place)
