@@ -1,18 +1,32 @@
-"""Records of the tape -> one generation of a read model: rows and positions change together, in one transaction."""
+"""Records of the tape -> one generation of a read model: rows and positions change together, in one transaction.
 
-from collections.abc import Sequence
-from typing import Any
+While PostgreSQL writes a batch, the next one is folded: `take` returns when the batch before is committed, `settle`
+when all are. A batch counts only if the generation stands where the fold of it began; else nothing of it is written.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from domain.kernel.messages import Recorded
 from infra.kafka import chain
-from infra.kafka.chain import ChainBroken
+from infra.kafka.chain import ChainBroken, Link
 from infra.kafka.records import Partition
-from infra.postgres import Database, Session
-from projections import generations, read_model
+from infra.postgres import Database
+from projections import generations
 from projections.generations import Generation, Position, PositionMoved
-from projections.read_model import Appended, Folded, Key, OnTape, ReadModel, Row
+from projections.read_model import OnTape, ReadModel
+from projections.stored_table import Changes, StoredTable
+
+
+class Advanced(msgspec.Struct, frozen=True):
+    """What is new among some records, the positions after it, and the breaks past which nothing was taken."""
+
+    records: list[OnTape]
+    positions: dict[Partition, Position]
+    breaks: dict[Partition, ChainBroken]
 
 
 class Projection:
@@ -22,99 +36,124 @@ class Projection:
         self.model = model
         self.generation = generation
         self.positions: dict[Partition, Position] = {}
+        """Where the database is."""
+        self.ahead: dict[Partition, Position] = {}
+        """Where it will be when everything that was taken is committed."""
         self.stopped: dict[Partition, str] = {}
+        self._stopping: dict[Partition, str] = {}
+        self._breaks: list[ChainBroken] = []
         self._db = db
+        self._tables = [StoredTable(generation.schema, table) for table in model.tables]
+        self._under_way: asyncio.Task[None] | None = None
+        self._taken: Sequence[OnTape] = ()
+        self._unsure: Sequence[OnTape] = ()
 
     async def look(self) -> None:
-        """Read the positions from the database: after a start, or when a commit's fate is unknown."""
+        """Read the positions from the database: after a start, or when a commit's fate is unknown.
+
+        What was taken and may not be in the database is taken again, before the next records.
+        """
+        with contextlib.suppress(Exception):  # Whoever took it was told, or is told again.
+            await self.settle()
+        self._under_way = None
+        self._unsure, self._taken = [*self._unsure, *self._taken], ()
         self.positions = await generations.positions(self._db, self.generation)
+        self.ahead, self._stopping = dict(self.positions), dict(self.stopped)
+        for table in self._tables:
+            table.forget()
         if not self.positions:
             raise PositionMoved(f"{self.generation.schema} is no longer there")
 
-    async def apply(self, records: Sequence[OnTape]) -> list[ChainBroken]:
-        """Take what is new of these records; returns the breaks that stopped a partition.
+    async def take(self, records: Sequence[OnTape]) -> None:
+        """Fold what is new of these records and begin to write it; whatever was taken before is committed then.
 
-        Raises DatabaseDown, after which the fate of the batch is unknown, or PositionMoved.
+        Raises what `settle` raises.
         """
-        new, after, breaks = advance(self.positions, self.stopped, records)
-        if new:
+        taken = [*self._unsure, *records] if self._unsure else records
+        advanced = advance(self.ahead, self._stopping, taken)
+        changes = [await table.changes(self._db, advanced.records) for table in self._tables]
+        await self.settle()
+        self._unsure, self._taken = (), taken
+        self.ahead = self.ahead | advanced.positions
+        self._stopping |= {place: str(broken) for place, broken in advanced.breaks.items()}
+        self._under_way = asyncio.create_task(self._write(advanced, changes))
+
+    async def settle(self) -> None:
+        """Wait until everything that was taken is committed.
+
+        Raises DatabaseDown, after which the fate of what was taken last is unknown, or PositionMoved.
+        """
+        if self._under_way is not None:
+            await self._under_way
+            self._under_way, self._taken = None, ()
+
+    async def drop(self) -> None:
+        """End what is under way, whatever becomes of it: the process ends."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
+
+    def new_breaks(self) -> list[ChainBroken]:
+        """The breaks that stopped a partition since this was asked last."""
+        breaks, self._breaks = self._breaks, []
+        return breaks
+
+    async def _write(self, advanced: Advanced, changes: Sequence[Changes]) -> None:
+        if advanced.records:
             async with self._db.transaction() as session:
-                await generations.move(session, self.generation, self.positions, list(after.values()))
-                for table in self.model.tables:
-                    await _write(session, self.generation.schema, table, new)
-            self.positions |= after
-        for place, broken in breaks.items():
-            self.stopped[place] = str(broken)
-        return list(breaks.values())
+                await generations.move(session, self.generation, self.positions, list(advanced.positions.values()))
+                for each in changes:
+                    await each.write(session)
+        self.positions = self.positions | advanced.positions
+        self.stopped |= {place: str(broken) for place, broken in advanced.breaks.items()}
+        self._breaks += advanced.breaks.values()
+
+
+class _Reached(msgspec.Struct):
+    next_offset: int
+    link: Link
 
 
 def advance(
-    positions: dict[Partition, Position], stopped: dict[Partition, str], records: Sequence[OnTape]
-) -> tuple[list[OnTape], dict[Partition, Position], dict[Partition, ChainBroken]]:
+    positions: Mapping[Partition, Position], stopped: Collection[Partition], records: Sequence[OnTape]
+) -> Advanced:
     """Which of the records are new, the positions after them, and where the chain broke: nothing past that is taken."""
     new: list[OnTape] = []
-    after: dict[Partition, Position] = {}
     breaks: dict[Partition, ChainBroken] = {}
+    reached = {place: _Reached(at.next_offset, at.link) for place, at in positions.items()}
+    going = {place: at for place, at in reached.items() if place not in stopped}
     for record in records:
         place = (record.topic, record.partition)
-        position = after.get(place) or positions.get(place)
-        if position is None or place in stopped or place in breaks or record.offset < position.next_offset:
+        at = going.get(place)
+        if at is None or record.offset < at.next_offset:
             continue
         try:
-            after[place] = _step(position, record)
+            at.link = _follow(at.link, record)
         except ChainBroken as broken:
             breaks[place] = broken
+            del going[place]
         else:
+            at.next_offset = record.offset + 1
             new.append(record)
-    return new, after, breaks
+    return Advanced(new, _moved(positions, reached), breaks)
 
 
-def _step(position: Position, record: OnTape) -> Position:
-    link = position.link
+def _follow(link: Link, record: OnTape) -> Link:
     if isinstance(record.message, Recorded):
-        where = f"{record.topic}[{record.partition}] offset {record.offset}"
-        link = chain.follow(link, record.message, record.value, place=where)
-    else:
-        link = chain.Link(record.sequence, link.hash, link.term)  # A feed has no chain; its fold guards itself.
-    return msgspec.structs.replace(
-        position, next_offset=record.offset + 1, sequence=link.sequence, hash=link.hash, term=link.term
-    )
+        return chain.follow(link, record.message, record.value, place=record)
+    return Link(record.sequence, link.hash, link.term)  # A feed has no chain; its fold guards itself.
 
 
-async def _write(session: Session, schema: str, table: Folded[Any] | Appended[Any], records: Sequence[OnTape]) -> None:
-    names = read_model.columns(table)
-    if isinstance(table, Appended):
-        added = read_model.append_batch(table, records)
-        if added:
-            await session.copy(table.name, names, map(msgspec.structs.astuple, added), schema=schema)
-        return
-    touched = read_model.touches(table, records)
-    if not touched:
-        return
-    rows = await load(session, schema, table, {key for key, _, _ in touched})
-    changed = read_model.fold_touches(table, rows, touched)
-    if changed:
-        await _merge(session, schema, table, list(changed.values()))
-
-
-async def load(session: Session, schema: str, table: Folded[Any], keys: set[Key]) -> dict[Key, Row]:
-    """The rows of these keys as they are."""
-    key = ", ".join(table.key)
-    arrays = ", ".join(f"${number}::text[]" for number in range(1, len(table.key) + 1))
-    sql = f"SELECT t.* FROM unnest({arrays}) AS k ({key}) JOIN {schema}.{table.name} AS t USING ({key})"  # noqa: S608
-    found: list[Row] = await session.rows(table.row, sql, *map(list, zip(*keys, strict=True)))
-    return {tuple(getattr(row, name) for name in table.key): row for row in found}
-
-
-async def _merge(session: Session, schema: str, table: Folded[Any], rows: Sequence[Row]) -> None:
-    """COPY into a table of this session alone, then one upsert; the session's table empties itself at the commit."""
-    stage = f"{schema}_{table.name}"
-    names = read_model.columns(table)
-    columns = ", ".join(names)
-    values = ", ".join(f"{name} = excluded.{name}" for name in names if name not in table.key)
-    await session.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {schema}.{table.name}) ON COMMIT DELETE ROWS")
-    await session.copy(stage, names, map(msgspec.structs.astuple, rows))
-    await session.execute(
-        f"INSERT INTO {schema}.{table.name} ({columns}) SELECT {columns} FROM {stage} "  # noqa: S608
-        f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {values}"
-    )
+def _moved(positions: Mapping[Partition, Position], reached: Mapping[Partition, _Reached]) -> dict[Partition, Position]:
+    return {
+        place: Position(
+            topic=place[0],
+            partition=place[1],
+            next_offset=at.next_offset,
+            sequence=at.link.sequence,
+            hash=at.link.hash,
+            term=at.link.term,
+        )
+        for place, at in reached.items()
+        if at.next_offset != positions[place].next_offset
+    }

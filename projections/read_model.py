@@ -38,6 +38,10 @@ class OnTape(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
     message: Any
 
+    def __str__(self) -> str:
+        """Its place, for people."""
+        return f"{self.topic}[{self.partition}] offset {self.offset}"
+
 
 Touch: TypeAlias = tuple[Key, Any, OnTape]
 """A row, the part of a message that touches it, and where the message stands."""

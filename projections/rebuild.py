@@ -169,18 +169,19 @@ class Rebuild:
         while due:
             if due != assigned:
                 # Partitions that are there are let go, so that what comes is for those that are not.
-                await self._source.assign({place: shadow.positions[place].next_offset for place in due})
+                await self._source.assign({place: shadow.ahead[place].next_offset for place in due})
                 assigned = due
             arrived = await self._source.take(BATCH_RECORDS_MAX, TAKE_WAIT_MS)
             wanted = [each for each in arrived if each.offset < targets.get((each.topic, each.partition), 0)]
-            breaks = await shadow.apply([on_tape(self._codec, self._feeds, each) for each in wanted])
-            if breaks:
-                raise RebuildFailed(str(breaks[0]))
+            await shadow.take([on_tape(self._codec, self._feeds, each) for each in wanted])
+            _unbroken(shadow)
             due = _due(shadow, targets, self._source.position())
             silent = 0 if wanted else silent + 1
             if due and silent > SILENCE_MAX:
                 topic, partition = due[0]
                 raise RebuildFailed(f"{topic}[{partition}]: no record before offset {targets[due[0]]} comes any more")
+        await shadow.settle()
+        _unbroken(shadow)
 
     async def _ends(self) -> dict[Partition, int]:
         places = self._model.places(self._partitions)
@@ -220,9 +221,14 @@ class _Line(msgspec.Struct):
     line: str
 
 
+def _unbroken(shadow: Projection) -> None:
+    for broken in shadow.new_breaks():
+        raise RebuildFailed(str(broken))
+
+
 def _due(shadow: Projection, targets: Mapping[Partition, int], taken: Mapping[Partition, int]) -> list[Partition]:
     """Partitions that have not come to their target; past its last record there may be only markers."""
-    at = {place: max(position.next_offset, taken.get(place, 0)) for place, position in shadow.positions.items()}
+    at = {place: max(position.next_offset, taken.get(place, 0)) for place, position in shadow.ahead.items()}
     return [place for place, offset in targets.items() if place in at and max(0, at[place]) < offset]
 
 

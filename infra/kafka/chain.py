@@ -36,8 +36,8 @@ def link_from(token: str) -> Link:
     return Link(int(sequence), bytes.fromhex(digest), int(term))
 
 
-def follow(link: Link | None, recorded: Recorded[Any], value: bytes, *, place: str) -> Link:
-    """The link after this record; raises ChainBroken. A reader that began midway has no link yet."""
+def follow(link: Link | None, recorded: Recorded[Any], value: bytes, *, place: object) -> Link:
+    """The link after this record; raises ChainBroken, which says `place`. Who began midway has no link yet."""
     if link is not None:
         if recorded.sequence != link.sequence + 1:
             raise _broken(place, f"sequence {recorded.sequence} follows {link.sequence}")
@@ -48,5 +48,5 @@ def follow(link: Link | None, recorded: Recorded[Any], value: bytes, *, place: s
     return Link(recorded.sequence, hashlib.sha256(value).digest(), recorded.term)
 
 
-def _broken(place: str, what: str) -> ChainBroken:
+def _broken(place: object, what: str) -> ChainBroken:
     return ChainBroken(f"{place}: {what}. Nothing past it was used; see deploy/runbooks/partition-stopped.md")

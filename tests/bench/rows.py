@@ -69,7 +69,8 @@ async def _projected(stage: Stage, model: ReadModel, dsn: str, events: int) -> M
         await reader.assign(projector.starts())
         wal, began, cpu = await db.value(WAL), time.perf_counter(), time.process_time()
         while any(reader.position().get(("orders.events", number), 0) < end for number, end in ends.items()):
-            await projector.apply(await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS))
+            await projector.apply(await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS), is_more=True)
+        await projector.apply([])
         seconds = time.perf_counter() - began
         rows = await db.value(f"SELECT count(*) FROM {model.tables[0].name}")
         assert not projector.trouble()
@@ -85,18 +86,18 @@ async def _projected(stage: Stage, model: ReadModel, dsn: str, events: int) -> M
 
 
 async def _copied(model: ReadModel, dsn: str) -> Measured:
-    """One COPY of all rows into an empty table with the same key and indexes: what the machine allows."""
+    """One COPY of all rows into the same table, empty, with its key and indexes: what the machine allows."""
     table = model.tables[0]
     connection: Any = await asyncpg.connect(dsn)
     try:
         schema = await connection.fetchval("SELECT schema FROM projections.generations")
         names = read_model.columns(table)
         rows = await connection.fetch(f"SELECT {', '.join(names)} FROM {schema}.{table.name}")
-        await connection.execute(f"CREATE TABLE copied (LIKE {schema}.{table.name} INCLUDING ALL)")
+        await connection.execute(f"CREATE SCHEMA copied; SET search_path TO copied; {model.ddl}")
         records = [tuple(row) for row in rows]
         before = await connection.fetchval(WAL)
         began, cpu = time.perf_counter(), time.process_time()
-        await connection.copy_records_to_table("copied", records=records, columns=names)
+        await connection.copy_records_to_table(table.name, records=records, columns=names, schema_name="copied")
         seconds = time.perf_counter() - began
         return {
             "rows_per_s": len(records) / seconds,

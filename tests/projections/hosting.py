@@ -36,6 +36,11 @@ async def projector_of(db: Database, codec: Codec, models: Sequence[ReadModel] =
     return projector
 
 
+def cut(arrived: Sequence[Arrived], size: int) -> list[Sequence[Arrived]]:
+    """The records in batches."""
+    return [arrived[start : start + size] for start in range(0, len(arrived), size)]
+
+
 def on_the_tape(tape: Tape, model: ReadModel, arrived: Iterable[Arrived] | None = None) -> list[OnTape]:
     """The records that a read model sees."""
     feeds = {feed.topic: feed.message for feed in model.feeds}

@@ -18,10 +18,11 @@ from projections.accounts.ledger import ledger
 from projections.market_data.last_trades import last_trades
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
+from projections.read_model import ReadModel
 from tests.kit import orders as o
 from tests.kit.histories import choices_from, play
 from tests.kit.tape import Tape
-from tests.projections.hosting import MODELS, eventually, folded, projector_of, stored, without_place
+from tests.projections.hosting import MODELS, cut, eventually, folded, projector_of, stored, without_place
 
 pytestmark = pytest.mark.postgres
 
@@ -49,13 +50,17 @@ def mark(sequence: int, price: int, observed_at: int | None = None) -> Mark:
     )
 
 
+@pytest.mark.parametrize("is_more", [False, True], ids=["one by one", "one ahead"])
 @pytest.mark.parametrize("size", [1, 7, 1_000])
-async def test_every_table_is_the_fold_of_the_tape_however_it_is_cut(db: Database, tape: Tape, size: int) -> None:
+async def test_every_table_is_the_fold_of_the_tape_however_it_is_cut(
+    db: Database, tape: Tape, size: int, is_more: bool
+) -> None:
     play(tape, choices_from(seed=size, count=60 if size == 1 else 400))
     tape.observe("market_data.marks", mark(0, 100))
     projector = await projector_of(db, tape.codec)
-    for start in range(0, len(tape.arrived), size):
-        await projector.apply(tape.arrived[start : start + size])
+    for batch in cut(tape.arrived, size):
+        await projector.apply(batch, is_more=is_more)
+    await projector.apply([])
     assert projector.trouble() == []
     for model in MODELS:
         assert await stored(db, model) == folded(tape, model)
@@ -100,18 +105,23 @@ async def test_two_projectors_at_different_topics_lose_nothing_of_a_row_that_bot
     assert without_place(await stored(db, ledger)) == without_place(folded(tape, ledger))
 
 
-async def test_a_connection_killed_at_its_commit_leaves_rows_and_positions_in_step(db: Database, tape: Tape) -> None:
+@pytest.mark.parametrize("is_more", [False, True], ids=["one by one", "one ahead"])
+@pytest.mark.parametrize("model", [journal, blotter, ledger], ids=["journal", "blotter", "ledger"])
+async def test_a_connection_killed_at_its_commit_leaves_rows_and_positions_in_step(
+    db: Database, tape: Tape, model: ReadModel, is_more: bool
+) -> None:
     play(tape, choices_from(seed=4, count=100))
-    projector = await projector_of(db, tape.codec, [journal])
-    generation = await generations.admit(db, journal, 4)
-    await db.execute(DIE_AT_COMMIT.format(table=f"{generation.schema}.journal"))
-    half = len(tape.arrived) // 2
-    await projector.apply(tape.arrived[:half])
+    projector = await projector_of(db, tape.codec, [model])
+    generation = await generations.admit(db, model, 4)
+    await db.execute(DIE_AT_COMMIT.format(table=f"{generation.schema}.{model.tables[0].name}"))
+    for batch in cut(tape.arrived, 1 + len(tape.arrived) // 4):
+        await projector.apply(batch, is_more=is_more)
+    await projector.apply([])
     assert await db.value("SELECT last_value FROM deaths") > 1, "nobody was killed"
-    await projector.apply(tape.arrived[half:])
-    assert await stored(db, journal) == folded(tape, journal)
+    assert projector.trouble() == []
+    assert await stored(db, model) == folded(tape, model)
     positions = await generations.positions(db, generation)
-    last = {(each.topic, each.partition): each.offset + 1 for each in tape.arrived}
+    last = {(each.topic, each.partition): each.offset + 1 for each in tape.arrived if each.topic in model.events}
     assert {place: each.next_offset for place, each in positions.items() if each.sequence >= 0} == last
 
 
@@ -122,7 +132,8 @@ async def test_it_waits_for_a_database_that_is_away_and_catches_up(
         pytest.skip("the server is not ours to kill")
     play(tape, choices_from(seed=5, count=300))
     projector = await projector_of(db, tape.codec)
-    await projector.apply(tape.arrived[:100])
+    await projector.apply(tape.arrived[:50])
+    await projector.apply(tape.arrived[50:100], is_more=True)
     postgres.kill()
     work = asyncio.create_task(projector.apply(tape.arrived[100:]))
     await eventually(lambda: bool(projector.trouble()))
@@ -134,22 +145,25 @@ async def test_it_waits_for_a_database_that_is_away_and_catches_up(
         assert await stored(db, model) == folded(tape, model)
 
 
+@pytest.mark.parametrize("size", [10, 1_000])
 @pytest.mark.parametrize("fault", ["gap", "fork", "rewritten"])
-async def test_a_broken_chain_stops_its_partition_and_no_other(db: Database, tape: Tape, fault: str) -> None:
+async def test_a_broken_chain_stops_its_partition_and_no_other(db: Database, tape: Tape, fault: str, size: int) -> None:
     play(tape, choices_from(seed=6, count=200))
     place = ("orders.events", tape.partition_of("account-0"))
     victims = [each for each in tape.arrived if (each.topic, each.partition) == place]
     victim = victims[len(victims) // 2]
     arrived = broken(tape, victim, fault)
     projector = await projector_of(db, tape.codec)
-    await projector.apply(arrived)
-    why = f"{place[0]}[{place[1]}]"
-    assert projector.trouble()
-    assert all(why in each for each in projector.trouble())
+    for batch in cut(arrived, size):
+        await projector.apply(batch, is_more=True)
+    await projector.apply([])
+    at = victims.index(victim)
+    seen_at = victims[at if fault == "fork" else at + 1]
+    (why,) = projector.trouble()
+    assert f"{place[0]}[{place[1]}] offset {seen_at.offset}: " in why, "what breaks is named once, where it broke"
     assert projector.ready()[0] is False
     assert place not in projector.starts()
     reflected = await generations.reflected(db, "blotter", *place)
-    at = victims.index(victim)
     assert reflected == (at if fault == "rewritten" else at - 1)
     others = {(each.topic, each.partition): each for each in tape.arrived if each.topic == place[0]}
     for other, last in others.items():

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from infra.postgres import Database, DatabaseDown
-from projections import generations
+from projections import generations, rebuild
 from projections.accounts.ledger import ledger
 from projections.orders import blotter as blotter_file
 from projections.orders.blotter import blotter
@@ -73,6 +73,21 @@ async def test_a_rebuild_equals_the_live_one_and_takes_its_place(db: Database, t
     assert [each.schema for each in await db.rows(generations.Generation, "SELECT * FROM projections.generations")] == [
         outcome.generation
     ]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+async def test_a_rebuild_in_many_batches_equals_what_serves(
+    db: Database, tape: Tape, model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "BATCH_RECORDS_MAX", 7)
+    play(tape, choices_from(seed=10, count=200))
+    projector = await projector_of(db, tape.codec, [model])
+    await projector.apply(tape.arrived)
+    before = await stored(db, model)
+    outcome = await rebuilt(db, tape, model)
+    assert outcome.is_switched
+    assert outcome.differences == []
+    assert without_place(await stored(db, model)) == without_place(before) == without_place(folded(tape, model))
 
 
 @pytest.mark.parametrize("model", [blotter, ledger], ids=["blotter", "ledger"])
