@@ -56,6 +56,7 @@ class Reader:
             logger=codes.LOG,
         )
         self._admin: AdminClient | None = None
+        self._partitions: dict[str, tuple[int, ...]] = {}  # Chosen once for each topic: asked for once.
         self._thread = PrivateThread(f"{name}-read")
         self._positions: dict[Partition, int] = {}
         self._under_way: asyncio.Future[_Taken] | None = None
@@ -151,13 +152,17 @@ class Reader:
         admin = self._admin
 
         def asked() -> dict[int, int]:
-            partitions = admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
+            partitions = self._partitions.get(topic) or tuple(
+                admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
+            )
             answers = admin.list_offsets(
                 {TopicPartition(topic, partition): spec for partition in partitions},
                 isolation_level=level,
                 request_timeout=LOOKUP_SECONDS_MAX,
             )
-            return {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
+            found = {place.partition: answer.result(LOOKUP_SECONDS_MAX).offset for place, answer in answers.items()}
+            self._partitions[topic] = partitions
+            return found
 
         try:
             offsets = _UNTIL_LED(asked)
