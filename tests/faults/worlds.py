@@ -5,10 +5,11 @@ was spoilt is a fault of its own.
 """
 
 import base64
+import copy
 import hashlib
 import json
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -68,12 +69,9 @@ class World:
         self.uncommitted = {place: list(records) for place, records in self.committed.items() if _is_events(place)}
         self.commands = self._commands()
         self.history = list(self._answered())
-        self.rows = {n: [*map(_row, rows)] for model in MODELS for n, rows in folded(self.tape, model).items()}
-        self.positions = [
-            Position(name=model.name, topic=topic, partition=number, sequence=self._last(topic, number))
-            for model in MODELS
-            for topic, number in model.places(4)
-        ]
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.positions: list[Position] = []
+        self.reflect(len(self.tape.arrived))
         self.frames = list(self._frames())
         self.instants: list[dict[str, Any]] = []
         self.signer = Signer("tests.example/tape", Ed25519PrivateKey.generate())
@@ -100,6 +98,18 @@ class World:
         for number, text in enumerate(self.notes):
             (folder / "audit" / "checkpoints" / f"{number}.note").write_text(text)
         return folder
+
+    def reflect(self, count: int) -> None:
+        """The read models have come so far: rows and positions after so many records."""
+        early = copy.copy(self.tape)
+        early.arrived = self.tape.arrived[:count]
+        self.rows = {name: [*map(_row, rows)] for model in MODELS for name, rows in folded(early, model).items()}
+        reached = Counter((each.topic, each.partition) for each in early.arrived)
+        self.positions = [
+            Position(name=model.name, topic=topic, partition=number, sequence=reached[topic, number] - 1)
+            for model in MODELS
+            for topic, number in model.places(self.tape.partitions)
+        ]
 
     def events(self, kind: str, topic: str = "orders.events") -> Iterator[tuple[tuple[str, int], int, Any]]:
         """Every event of a kind: partition, index, decoded."""
@@ -217,17 +227,19 @@ class World:
         reached: dict[tuple[str, int], int] = {place: -1 for place in self.committed if _is_events(place)}
         first = Heard(what="opened", mono_ns=0, client="p", connection=1, door="sse", tenant="acme", scope=["*"])
         yield first
+        connection = 1
         for count, (place, record) in enumerate(said):
             if count == len(said) // 2:
                 token = cursor.encode(reached, b"12345678")
-                yield msgspec.structs.replace(first, connection=2, cursor=token)
+                connection = 2
+                yield msgspec.structs.replace(first, connection=connection, cursor=token)
             recorded = self.codec.decode_event(record.value)
             reached[place] = recorded.sequence
             if recorded.tenant != "acme":
                 continue
             frame = json.loads(msgspec.json.encode(event_frame(place, recorded, cursor.encode(reached, b"12345678"))))
-            yield Heard(what="frame", mono_ns=count, client="p", connection=2, frame=frame)
-        yield Heard(what="closed", mono_ns=len(said), client="p", connection=2, is_complete=True)
+            yield Heard(what="frame", mono_ns=count, client="p", connection=connection, frame=frame)
+        yield Heard(what="closed", mono_ns=len(said), client="p", connection=connection, is_complete=True)
 
     def _signed(self, share: float, minute: int) -> str:
         trees = {}
@@ -236,9 +248,6 @@ class World:
             trees[TreeName(topic, number)] = TreeHead(len(leaves), Frontier().append(leaves).root())
         checkpoint = Checkpoint("tests.example/tape", Micros(minute * 60_000_000), trees)
         return note.sign(checkpoint.text(), self.signer)
-
-    def _last(self, topic: str, partition: int) -> int:
-        return len(self.committed.get((topic, partition), ())) - 1
 
     def _ends(self) -> Iterator[End]:
         for place, records in self.committed.items():

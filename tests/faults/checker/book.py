@@ -64,6 +64,7 @@ class Book:
 
     def __init__(self) -> None:
         self.currency = ""
+        self.is_approved = False
         self.cash = 0
         self.reserved = 0
         self.holdings: defaultdict[str, int] = defaultdict(int)

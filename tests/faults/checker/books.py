@@ -34,6 +34,7 @@ class Books:
             "OrderExpired": self._order_expired,
             "DayEnded": self._day_ended,
             "TradingOpened": self._trading_opened,
+            "TradingApproved": self._trading_approved,
             "TradingHalted": self._trading_halted,
             "TradingResumed": self._trading_resumed,
             "LimitsSet": self._limits_set,
@@ -60,8 +61,9 @@ class Books:
         order_id, quantity, price = says["order_id"], says["quantity"], says["limit_price"] or says["market"]["price"]
         if order_id in book.orders or order_id in book.closed:
             self._say(event, f"order {order_id} is placed twice", what="duplicated")
-        if not book.currency or book.halts:
-            self._say(event, f"placed in a book that takes no orders: {sorted(book.halts)}", what="beyond-limit")
+        if not book.currency or not book.is_approved or book.halts:
+            evidence = {"currency": book.currency, "is_approved": book.is_approved, "halts": sorted(book.halts)}
+            self._say(event, "placed in a book that takes no orders", what="beyond-limit", evidence=evidence)
         order = Order(says)
         least = value_at_most(quantity, price) if order.side == "BUY" else 0
         if order.reserved < least or (order.reserved > least and (says["limit_price"] or order.side == "SELL")):
@@ -175,6 +177,9 @@ class Books:
         if book.currency:
             self._say(event, "the book is opened twice", what="duplicated")
         book.currency = says["currency"]
+
+    def _trading_approved(self, event: Event, book: Book, says: dict[str, Any]) -> None:
+        book.is_approved = True
 
     def _trading_halted(self, event: Event, book: Book, says: dict[str, Any]) -> None:
         if sorted(says["working"]) != sorted(book.orders):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.faults.checker.evidence import Entry, Folder, Heard, chunks, lines
+from tests.faults.checker.evidence import Entry, Folder, Heard, Unreadable, chunks, lines
 from tests.faults.checker.verdict import Findings
 
 
@@ -25,20 +25,22 @@ def judge(folder: Folder, names: dict[str, str], findings: Findings) -> None:
                     says = f"the answer to {entry.asked} of {entry.client}"
                     _look(says, entry.tenant, entry.account, msgspec.json.decode(entry.body), names, findings)
     for path in folder.frames():
-        tenants: dict[tuple[str, int], str] = {}
+        tenants: dict[str, str] = {}
         for heard in lines(path, Heard):
             if heard.what == "opened":
-                tenants[heard.client, heard.connection] = heard.tenant
+                tenants[heard.client] = heard.tenant
             elif heard.what == "frame":
-                tenant = tenants.get((heard.client, heard.connection), heard.tenant)
-                _look(f"a frame of {path.stem}/{heard.client}", tenant, None, heard.frame, names, findings)
+                if heard.client not in tenants:
+                    raise Unreadable(f"{path}: {heard.client} hears before it opened a connection")
+                where = f"a frame of {path.stem}/{heard.client}"
+                _look(where, tenants[heard.client], None, heard.frame, names, findings)
 
 
 def _look(where: str, tenant: str, account: str | None, body: Any, names: dict[str, str], findings: Findings) -> None:
     findings.judged["bodies"] += 1
     for text in _texts(body):
         owner = names.get(text, "")
-        if owner and tenant and owner != tenant:
+        if owner and owner != tenant:
             findings.add("tenant", f"{where} shows {text} of {owner} to {tenant}", account=account)
 
 
