@@ -155,7 +155,7 @@ def _with(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 async def _rebuilt(db: Database, settings: Settings, codec: Codec, model: ReadModel, *, is_accepted: bool) -> Outcome:
-    reader = Reader(settings.kafka, "rebuild")
+    reader = Reader(settings.kafka, "rebuild", with_headers=False)
     try:
         return await Rebuild(db, reader, codec, model, PARTITIONS).run(
             is_accepted=is_accepted, say=lambda line: typer.echo(line, err=True)

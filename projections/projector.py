@@ -244,7 +244,7 @@ async def run(settings: Settings, codec: Codec, models: Sequence[ReadModel]) -> 
     """Project until cancelled."""
     db = Database(settings.postgres, name="projector")
     projector = Projector(db, codec, models, limits.PARTITIONS)
-    reader = Reader(settings.kafka, "projector")
+    reader = Reader(settings.kafka, "projector", with_headers=False)
     probes = await telemetry.serve_probes(settings.metrics_port, projector.ready)
     try:
         await db.until_up()

@@ -32,9 +32,11 @@ class ReadFailed(Exception):
 class Reader:
     """Reads the partitions it was assigned. One reader per loop: its calls follow each other."""
 
-    def __init__(self, bootstrap: str, name: str = "reader") -> None:
+    def __init__(self, bootstrap: str, name: str = "reader", *, with_headers: bool = True) -> None:
+        """Whoever lives by what events say leaves their headers out: they repeat it, for 2 us a record."""
         self._bootstrap = bootstrap
         self._name = name
+        self._with_headers = with_headers
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -136,9 +138,9 @@ class Reader:
         while not taken.records:
             first = self._consumer.poll(max(0.0, until - time.monotonic()))
             if first is not None:
-                _sort(first, taken)
+                _sort(first, taken, self._with_headers)
                 for message in self._consumer.consume(limit - 1, 0) if limit > 1 else ():
-                    _sort(message, taken)
+                    _sort(message, taken, self._with_headers)
             if time.monotonic() >= until:
                 break
         return taken
@@ -193,14 +195,11 @@ class _Taken(msgspec.Struct):
     ends: dict[Partition, int]
 
 
-def _sort(message: Message, taken: _Taken) -> None:
+def _sort(message: Message, taken: _Taken, with_headers: bool) -> None:
     """A record, the end of a partition, trouble that librdkafka repairs by itself, or a failure."""
     error = message.error()
     topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
     if error is None:
-        headers = cast(
-            "list[tuple[str, bytes | None]] | None", message.headers()
-        )  # Always pairs, whatever the stub says.
         taken.records.append(
             Arrived(
                 topic=topic,
@@ -208,7 +207,7 @@ def _sort(message: Message, taken: _Taken) -> None:
                 offset=offset,
                 key=message.key() or b"",
                 value=message.value() or b"",
-                headers={name: value or b"" for name, value in headers} if headers else {},
+                headers=_headers(message) if with_headers else {},
             )
         )
     elif error.code() == codes.END_REACHED:
@@ -218,3 +217,8 @@ def _sort(message: Message, taken: _Taken) -> None:
             f"{topic}[{partition}]: {error.name()}: {error.str()}. "
             "Check that the topic is declared and the position is still on its log, then start this process again."
         )
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    found = cast("list[tuple[str, bytes | None]] | None", message.headers())  # Always pairs, whatever the stub says.
+    return {name: value or b"" for name, value in found} if found else {}

@@ -60,7 +60,7 @@ def fill_orders(stage: Stage, orders_placed: int) -> int:
 
 async def _projected(stage: Stage, model: ReadModel, dsn: str, events: int) -> Measured:
     """The projector's own turn, by hand: take, apply, until the last event is in the database."""
-    db, reader = Database(dsn, name="bench"), Reader(stage.kafka.bootstrap, "bench-projector")
+    db, reader = Database(dsn, name="bench"), Reader(stage.kafka.bootstrap, "bench", with_headers=False)
     try:
         await generations.prepare(db)
         projector = Projector(db, stage.codec, [msgspec.structs.replace(model, events=("orders.events",))], 4)

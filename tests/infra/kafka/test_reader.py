@@ -170,3 +170,17 @@ async def test_a_position_that_is_not_on_the_log_is_loud(reader: Reader, fresh_t
 async def test_the_ends_of_a_topic_that_is_not_there_are_refused_by_name(reader: Reader) -> None:
     with pytest.raises(ReadFailed, match="no-such-topic"):
         await reader.ends("no-such-topic")
+
+
+async def test_headers_come_with_a_record_unless_they_are_left_out(
+    kafka: LocalKafka, reader: Reader, sender: Sender, fresh_topic: Callable[..., str]
+) -> None:
+    topic = fresh_topic(1)
+    await sender.send(topic, b"key", b"value", {"command-id": b"c-1"})
+    without = Reader(kafka.bootstrap, with_headers=False)
+    for each in (reader, without):
+        await each.assign({(topic, 0): BEGINNING})
+    (with_them,), (bare,) = await taken(reader, 1), await taken(without, 1)
+    await without.close()
+    assert with_them.headers == {"command-id": b"c-1"}
+    assert (bare.key, bare.value, bare.headers) == (b"key", b"value", {})
