@@ -24,6 +24,7 @@ from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
 from infra.settings import BATCH_COMMANDS_MAX, POLL_WAIT_MS, SNAPSHOT_EVERY_EVENTS
 from streams import snapshots
 from streams.partition import Batch, Deciding, OwnedPartition
+from streams.replay import MemoryAhead, Replay
 
 UNCLEAR_IN_A_ROW_MAX = 20
 """Take-overs in a row before the process gives up: by then the broker is gone for minutes, and a restart is clearer."""
@@ -31,10 +32,6 @@ BACKLOG_MAX = 20 * BATCH_COMMANDS_MAX
 """Commands held in memory before no more are taken; the topic keeps the rest."""
 ROOM_SECONDS = 0.005
 """How often a full backlog is looked at again; a batch leaves it in about that time."""
-
-
-class MemoryAhead(Exception):
-    """What was decided after a clear end is not on the tape: only a new start, from the tape alone, is safe."""
 
 
 WriterFor = Callable[[str, int], TapeWriter]
@@ -55,7 +52,6 @@ class Owner:
         self._snapshots = writer_for(f"{deciding.context}.snapshots", number)
         self._events_offset = 0
         self._tape_sequence = -1
-        self._is_first_read = True
         self._changed: set[str] = set()
         self._since_snapshot = 0
         self._snapshot_above = -1
@@ -196,23 +192,15 @@ class Owner:
             end = (await reader.ends(topic))[number]
             begin = max((await reader.begins(topic))[number], self._events_offset)
             await reader.assign({(topic, number): begin})
-            self._is_first_read = True
+            replay = Replay(self.partition)
             while reader.position().get((topic, number), begin) < end:
-                for arrived in await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS):
-                    recorded = self.partition.event(arrived)
-                    if self.partition.fold(arrived, recorded):
-                        self._changed.add(recorded.stream_id)
-                    self._follow_tape(arrived, recorded.sequence)
+                replay.read(await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS))
+            self._changed |= replay.settle()
             self._events_offset = end
+            if replay.sequence is not None:
+                self._tape_sequence = replay.sequence
         finally:
             await reader.close()
-
-    def _follow_tape(self, arrived: Arrived, sequence: int) -> None:
-        """What is read must be dense by itself: memory that bridges a hole of the tape would hide it from us alone."""
-        if not self._is_first_read and sequence != self._tape_sequence + 1:
-            place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
-            raise MemoryAhead(f"{place}: sequence {sequence} follows {self._tape_sequence} on the tape; start again")
-        self._is_first_read, self._tape_sequence = False, sequence
 
     async def _append(self, batch: Batch) -> None:
         """One batch outside the rounds, repeated until it stands on the tape."""

@@ -1,7 +1,7 @@
 """<context>.commands -> <context>.events, one partition of it: what its owner knows, and how a batch is decided.
 
 Everything here is exact and repeatable: `decide` stages events and states, nothing of it counts until `keep` is called
-for a batch that ended clearly, and `fold` brings the same knowledge back from the tape.
+for a batch that ended clearly; `streams/replay.py` brings the same knowledge back from the tape.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros, derived, event_id
 from domain.kernel.messages import Command, Event, Issued, OwnershipTaken, Recorded
 from domain.kernel.stream import Familiarity, Stream, advanced
-from infra.avro.codec import Codec, Undecodable
+from infra.avro.codec import Codec, Replayed, Undecodable
 from infra.clock import Clock
-from infra.kafka.chain import ChainBroken, Link, follow
+from infra.kafka.chain import Link
 from infra.kafka.records import Arrived, Outgoing
 from infra.kafka.writer import size_of
 from infra.settings import BATCH_COMMANDS_MAX, EVENTS_BYTES_MAX, KNOWN_COMMANDS_MAX
@@ -136,36 +136,18 @@ class OwnedPartition:
         """The batch is on the tape: what it staged is what is known now."""
         self.knowledge = batch.knowledge
 
-    def event(self, arrived: Arrived) -> Recorded[Any]:
-        """The event in a record of the tape; raises Undecodable."""
-        return self._codec.decode_event(arrived.value)
+    def replayed(self, value: bytes) -> Replayed:
+        """The event in a record value of the tape; raises Undecodable."""
+        return self._codec.decode_replayed(value)
 
-    def fold(self, arrived: Arrived, recorded: Recorded[Any]) -> bool:
-        """Take an event read back from the tape; False when it was known already. Raises ChainBroken."""
-        known = self.knowledge
-        place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
-        if recorded.sequence <= known.link.sequence:
-            if recorded.sequence == known.link.sequence and hashlib.sha256(arrived.value).digest() != known.link.hash:
-                raise ChainBroken(f"{place}: sequence {recorded.sequence} is not what was decided; start again")
-            return False
-        link = follow(known.link, recorded, arrived.value, place=place)
-        streams = self.evolved(known.streams, recorded)
-        self.knowledge = Knowledge(
-            link=link,
-            command_position=max(known.command_position, recorded.command_position),
-            recorded_at=recorded.recorded_at,
-            streams=streams,
-        )
-        return True
+    def evolve(self, state: Any, event: Event) -> Any:
+        """The state of an aggregate after this event."""
+        return state if isinstance(event, OwnershipTaken) else self._decider.evolve(state, event)
 
     def evolved(self, streams: Map[str, Stream[Any]], recorded: Recorded[Any]) -> Map[str, Stream[Any]]:
-        """All aggregates after this event; one that is further already (a newer snapshot) stays."""
-        stream = streams.get(recorded.stream_id) or Stream(self._decider.initial)
-        if recorded.version <= stream.version:
-            return streams
-        state = stream.state
-        if not isinstance(recorded.event, OwnershipTaken):
-            state = self._decider.evolve(state, recorded.event)
+        """All aggregates after this event."""
+        stream = streams.get(recorded.stream_id) or self.initial()
+        state = self.evolve(stream.state, recorded.event)
         moved = advanced(stream, state, recorded.tenant, recorded.command_id, recorded.at, KNOWN_COMMANDS_MAX)
         return streams.set(recorded.stream_id, moved)
 

@@ -4,6 +4,7 @@ Deciding again is harmless: a known command id adds nothing. The newest ids are 
 has been dropped, a command that is not newer than it can no longer be told from a repeat and is stale.
 """
 
+from collections.abc import Collection
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -46,18 +47,28 @@ class Stream(msgspec.Struct, Generic[S], frozen=True):
 
 def advanced(stream: Stream[S], state: S, tenant: str, command_id: str, at: Micros, known_max: int) -> Stream[S]:
     """The stream after an event: one version on, its command known, the oldest id dropped when the ring is full."""
-    slot = stream.version % known_max
-    known, dropped_at = stream.known, stream.dropped_at
-    oldest = stream.slots.get(slot)
-    if oldest is not None:
-        dropped_at = max(dropped_at, known[oldest])
-        known = known.delete(oldest)
-    digest = short_digest(command_id)
-    return Stream(
-        state,
-        stream.tenant or tenant,
-        stream.version + 1,
-        known.set(digest, at),
-        stream.slots.set(slot, digest),
-        dropped_at,
-    )
+    return grown(stream, state, tenant, stream.version + 1, [(command_id, at)], stream.dropped_at, known_max)
+
+
+def grown(
+    stream: Stream[S],
+    state: S,
+    tenant: str,
+    version: int,
+    newest: Collection[tuple[str, Micros]],
+    dropped_at: Micros,
+    known_max: int,
+) -> Stream[S]:
+    """The stream after many events: `newest` are the last of their commands, `known_max` at most, in order.
+
+    What they push out of the ring is dropped; `dropped_at` is told of those that came and went in between.
+    """
+    known, slots = stream.known.mutate(), stream.slots.mutate()
+    for number, (command_id, at) in enumerate(newest, version - len(newest)):
+        slot = number % known_max
+        oldest = slots.get(slot)
+        if oldest is not None:
+            dropped_at = max(dropped_at, known.pop(oldest))
+        slots[slot] = digest = short_digest(command_id)
+        known[digest] = at
+    return Stream(state, stream.tenant or tenant, version, known.finish(), slots.finish(), dropped_at)

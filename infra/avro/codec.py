@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from domain.kernel.ids import Micros
 from domain.kernel.messages import Command, Event, Issued, Observed, Recorded
 from infra.avro import contracts, straightline
 
@@ -36,7 +37,8 @@ class Codec:
         classes = {contracts.name_of(message): message for message in messages}
         self._published: dict[int, tuple[type, contracts.Schema]] = {}
         self._newest: dict[type, int] = {}
-        self._readers: dict[int, tuple[type, straightline.Read]] = {}  # Each made when first used: 0.5 ms a schema.
+        self._readers: dict[int, straightline.Read] = {}  # Each made when first used: 0.5 ms a schema.
+        self._replayers: dict[int, straightline.ReadKept] = {}
         self._writers: dict[type, straightline.Write] = {}
         self._asked: dict[type, tuple[str, ...]] = {}
         for entry in contracts.locked(root):
@@ -61,6 +63,19 @@ class Codec:
         """The event in a record value; raises Undecodable."""
         message, meta, payload = self._read(value, Event)
         return Recorded(event=_convert(message, payload), **meta)
+
+    def decode_replayed(self, value: bytes) -> "Replayed":
+        """The event in a record value with as much of its envelope as state needs; raises Undecodable."""
+        message, schema_id = self._message(value, Event)
+        read = self._replayers.get(schema_id)
+        if read is None:
+            _, text = self._published[schema_id]
+            self._replayers[schema_id] = read = straightline.envelope_reader(text, _REPLAYED)
+        try:
+            meta, payload = read(value, _FRAME.size)
+        except _UNREADABLE as error:
+            raise _garbage(message, error) from error
+        return Replayed(_convert(message, payload), *meta)
 
     def encode_command(self, issued: Issued[Command]) -> bytes:
         """The record value of a command."""
@@ -93,26 +108,30 @@ class Codec:
         return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
 
     def _read(self, value: bytes, kind: type) -> tuple[type, dict[str, Any], dict[str, Any]]:
+        message, schema_id = self._message(value, kind)
+        read = self._readers.get(schema_id)
+        if read is None:
+            _, text = self._published[schema_id]
+            self._readers[schema_id] = read = straightline.reader(text, _carried_by(message))
+        try:
+            meta, payload = read(value, _FRAME.size)
+        except _UNREADABLE as error:
+            raise _garbage(message, error) from error
+        return message, meta, payload
+
+    def _message(self, value: bytes, kind: type) -> tuple[type, int]:
+        """Which message the frame says this is, by which schema."""
         if len(value) < _FRAME.size:
             raise Undecodable("TRUNCATED", f"{len(value)} bytes are less than a frame")
         magic, schema_id = _FRAME.unpack_from(value)
         if magic != MAGIC:
             raise Undecodable("NO_FRAME", f"first byte is {magic}, not {MAGIC}")
-        message, read = self._readers.get(schema_id) or self._reader(schema_id)
-        if not issubclass(message, kind):
-            raise Undecodable("WRONG_TYPE", f"{message.__name__} is not a {kind.__name__}")
-        try:
-            meta, payload = read(value, _FRAME.size)
-        except (IndexError, KeyError, ValueError) as error:  # Out of bytes, no such symbol, or no such text or number.
-            raise Undecodable("GARBAGE", f"{message.__name__}: {error!r}") from error
-        return message, meta, payload
-
-    def _reader(self, schema_id: int) -> tuple[type, straightline.Read]:
         if schema_id not in self._published:
             raise Undecodable("UNKNOWN_SCHEMA", f"schema id {schema_id} is not in schemas/ids.lock")
-        message, text = self._published[schema_id]
-        self._readers[schema_id] = made = message, straightline.reader(text, _carried_by(message))
-        return made
+        message, _ = self._published[schema_id]
+        if not issubclass(message, kind):
+            raise Undecodable("WRONG_TYPE", f"{message.__name__} is not a {kind.__name__}")
+        return message, schema_id
 
     def _writer(self, message: type) -> straightline.Write:
         writer = self._writers.get(message)
@@ -123,12 +142,35 @@ class Codec:
         return writer
 
 
+class Replayed(msgspec.Struct, frozen=True):
+    """An event as the tape is replayed: what stands in `Recorded`, less what no state depends on."""
+
+    event: Event
+    tenant: str
+    stream_id: str
+    version: int
+    sequence: int
+    previous: bytes
+    term: int
+    command_position: int
+    command_id: str
+    at: Micros
+    recorded_at: Micros
+
+
+_REPLAYED = Replayed.__struct_fields__[1:]
+_UNREADABLE = (IndexError, KeyError, ValueError)
+"""What a reader stumbles on: it is out of bytes, there is no such symbol, or no such text or number."""
 _CARRIED = frozenset({"at", "actor"})
 """Fields of a command's envelope that the command carries, so that `decide` needs no envelope."""
 
 
 def _carried_by(message: type) -> frozenset[str]:
     return _CARRIED if issubclass(message, Command) else frozenset()
+
+
+def _garbage(message: type, error: Exception) -> Undecodable:
+    return Undecodable("GARBAGE", f"{message.__name__}: {error!r}")
 
 
 def _convert(message: type, payload: dict[str, Any]) -> Any:

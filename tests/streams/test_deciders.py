@@ -21,8 +21,8 @@ from infra.kafka.chain import Link, follow
 from infra.kafka.protocol2 import Protocol2Writer
 from infra.kafka.records import Outgoing
 from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
-from streams.deciders import MemoryAhead
 from streams.partition import Deciding
+from streams.replay import MemoryAhead
 from tests.kit.deciding import ARMS, Installation
 
 pytestmark = pytest.mark.kafka

@@ -19,7 +19,9 @@ from infra.kafka.chain import ChainBroken
 from infra.kafka.records import Arrived
 from infra.kafka.writer import BATCH_BYTES_MAX, size_of
 from infra.settings import BATCH_COMMANDS_MAX, COMMAND_BYTES_MAX, EVENTS_BYTES_MAX, KNOWN_COMMANDS_MAX
+from streams import partition, replay
 from streams.partition import Batch, Deciding, OwnedPartition
+from streams.replay import MemoryAhead, Replay
 
 DECIDING = Deciding("accounts", accounts, (OpenAccount, DepositCash))
 START = 1_700_000_000_000_000
@@ -176,14 +178,40 @@ def test_recorded_at_never_falls_when_the_clock_does(owner: Owner) -> None:
     assert times[-3:] == [START + 50, START + 60, START + 60]
 
 
+def replayed(partition: OwnedPartition, tape: Sequence[Arrived]) -> set[str]:
+    replay = Replay(partition)
+    replay.read(tape)
+    return replay.settle()
+
+
 def test_folding_the_tape_gives_what_deciding_left(owner: Owner, codec: Codec) -> None:
     owner.decides(owner.deposit(1), owner.deposit(1, command_id="again"), owner.deposit(2))
     other = OwnedPartition(DECIDING, 0, codec, Clock())
-    assert [other.fold(each, other.event(each)) for each in owner.tape] == [True] * len(owner.tape)
+    assert replayed(other, owner.tape) == {each.stream_id for each in owner.recorded()}
     assert other.knowledge == owner.partition.knowledge
-    again = [other.fold(each, other.event(each)) for each in owner.tape]
-    assert again == [False] * len(owner.tape), "what is known adds nothing"
+    assert not replayed(other, owner.tape), "what is known adds nothing"
+    assert other.knowledge == owner.partition.knowledge
     assert isinstance(owner.recorded()[-2].event, AccountRefused)
+
+
+def test_replaying_more_commands_than_are_remembered_gives_what_deciding_left(
+    owner: Owner, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (partition, replay):
+        monkeypatch.setattr(module, "KNOWN_COMMANDS_MAX", 4)
+    for number in range(11):
+        owner.decides(owner.deposit(number))
+    midway = OwnedPartition(DECIDING, 0, codec, Clock())
+    for cut in (0, 3, 6, len(owner.tape)):
+        replayed(midway, owner.tape[:cut])
+    assert midway.knowledge == owner.partition.knowledge
+    assert max(len(stream.known) for stream in midway.knowledge.streams.values()) == 4
+
+
+def test_a_hole_in_what_is_read_is_told_although_memory_bridges_it(owner: Owner) -> None:
+    owner.decides(owner.deposit(1), owner.deposit(2))
+    with pytest.raises(MemoryAhead, match=r"sequence 3 follows 1 on the tape"):
+        replayed(owner.partition, [*owner.tape[:2], *owner.tape[3:]])
 
 
 Change = Callable[[Recorded[Any]], Recorded[Any]]
@@ -207,5 +235,4 @@ def test_a_break_in_what_is_read_back_stops_and_names_the_place(
     ]
     other = OwnedPartition(DECIDING, 0, codec, Clock())
     with pytest.raises(ChainBroken, match=rf"accounts\.events\[0\]@2: {what}"):
-        for each in wrong:
-            other.fold(each, other.event(each))
+        replayed(other, wrong)

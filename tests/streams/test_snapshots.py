@@ -22,6 +22,7 @@ from infra.kafka.topics import TopicSpec, declare
 from infra.kafka.writer import BATCH_RECORDS_MAX
 from streams import snapshots
 from streams.partition import Deciding, Knowledge, OwnedPartition
+from streams.replay import Replay
 
 pytestmark = pytest.mark.kafka
 DECIDING = Deciding("accounts", accounts, (OpenAccount, DepositCash))
@@ -98,8 +99,9 @@ class Owner:
         """What an owner knows that starts from this snapshot and reads the rest of the tape."""
         other = OwnedPartition(DECIDING, 0, self.codec, lambda: NOW)
         other.knowledge, offset = kept
-        for each in self.tape[offset:]:
-            other.fold(each, other.event(each))
+        replay = Replay(other)
+        replay.read(self.tape[offset:])
+        replay.settle()
         return other.knowledge
 
 

@@ -25,8 +25,9 @@ from infra.kafka.reader import BEGINNING, Reader
 from infra.kafka.records import Outgoing
 from infra.kafka.sender import Sender
 from infra.kafka.writer import IDS_PER_PARTITION, Fenced, TapeWriter
-from streams.deciders import Deciders, MemoryAhead, Owner
+from streams.deciders import Deciders, Owner
 from streams.partition import Deciding
+from streams.replay import MemoryAhead
 from tests.faults.ghosts.proxy import END_TXN, PRODUCE, GhostProxy
 from tests.kit.deciding import ARMS, Installation
 
