@@ -121,6 +121,11 @@ def reader(name: str) -> Reader:
     return Reader(settings().kafka, name)
 
 
+def reader_of_values(name: str) -> Reader:
+    """A reader for whoever lives by what records say and not by their headers."""
+    return Reader(settings().kafka, name, with_headers=False)
+
+
 def writer(topic: str, partition: int) -> TapeWriter:
     """A transactional writer of one partition, of the arm that the settings name."""
     if settings().writer == "guarded":
@@ -136,7 +141,7 @@ async def deciders(stop: asyncio.Event) -> None:
     ]
     host = Deciders(owners, reader("deciders-commands"), DeadLetters(sender))
     await telemetry.serve_probes(settings().metrics_port, host.ready)
-    await host.run(f"deciders@{socket.gethostname()}:{os.getpid()}", reader, stop)
+    await host.run(f"deciders@{socket.gethostname()}:{os.getpid()}", reader_of_values, stop)
     for owner in owners:
         await owner.close()
     await sender.close()

@@ -47,7 +47,9 @@ async def _taken_over(stage: Stage, events: int) -> Measured:
 
     owners = [Owner(deciding, number, stage.codec, wall, writer) for number in range(PARTITIONS)]
     began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(owner.take_over("bench", lambda name: Reader(bootstrap, name)) for owner in owners))
+    await asyncio.gather(
+        *(owner.take_over("bench", lambda name: Reader(bootstrap, name, with_headers=False)) for owner in owners)
+    )
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
     versions = sum(
         stream.version
