@@ -17,6 +17,8 @@ from tests.faults.checker.evidence import Folder, Record, lines
 from tests.faults.checker.notes import Checkpoint, Key, Refused, Tree
 from tests.faults.checker.verdict import Findings
 
+Heads = dict[int, dict[bytes, str]]
+"""The roots that were signed for each size, with the first note that says so."""
 FEEDS = ("executions.messages", "reconciliation.messages")
 """Feeds that have trees besides the topics of events."""
 
@@ -77,39 +79,55 @@ def _roots(
         wanted[proof["topic"], proof["partition"]][proof["index"]] = proof
     for ending in (".events", *FEEDS):
         for topic, number, path in folder.partitions(ending):
-            tree, place = (topic, number), dict[str, Any](topic=topic, partition=number)
-            sizes: dict[int, dict[bytes, str]] = heads.pop(tree, defaultdict(dict))
-            reached, count = 0, [0]
-            for size, root in merkle.roots(_leaves(path, wanted[tree], count, findings, place), sizes):
-                reached = size
-                for other, name in sizes[size].items():
-                    if other != root:
-                        says = f"{name}: another root was signed for {size} leaves"
-                        findings.add("merkle", says, sequence=size - 1, **place)
-            findings.judged["leaves"] += count[0]
-            for size, names in sizes.items():
-                if size > reached:
-                    says = f"{next(iter(names.values()))}: {size} leaves were signed, the tape has {count[0]}"
-                    findings.add("merkle", says, sequence=count[0], **place)
-            if folder.is_quiet and signed and count[0] > max(sizes, default=0):
-                says = f"{count[0]} records stand there and {max(sizes, default=0)} are signed"
-                findings.add("liveness", says, **place)
+            tree = topic, number
+            _Grown(tree, wanted[tree], findings).judge(
+                path, heads.pop(tree, {}), folder.due_end(*tree) if signed else 0
+            )
     for tree, unknown in heads.items():
         if max(unknown):
             findings.add("merkle", "a tree was signed whose topic was not dumped", topic=tree[0], partition=tree[1])
 
 
-def _leaves(
-    path: Path, wanted: dict[int, dict[str, Any]], count: list[int], findings: Findings, place: dict[str, Any]
-) -> Iterator[bytes]:
-    """The leaf hashes of a dump; on the way exported records are compared with them."""
-    for index, record in enumerate(lines(path, Record)):
-        count[0] = index + 1
-        hashed = merkle.leaf(record.key, record.value)
-        proof = wanted.get(index)
-        if proof is not None and proof["leaf"] != hashed:
-            findings.add("merkle", "the export has another record here", sequence=index, offset=record.offset, **place)
-        yield hashed
+class _Grown:
+    """The tree of one partition, grown from its dump."""
+
+    def __init__(self, tree: Tree, wanted: dict[int, dict[str, Any]], findings: Findings) -> None:
+        self._place: dict[str, Any] = {"topic": tree[0], "partition": tree[1]}
+        self._wanted = wanted
+        self._findings = findings
+        self._count = 0
+        self._due = 0
+
+    def judge(self, path: Path, heads: Heads, due_end: int) -> None:
+        """Every head has the root of so many leaves, and all that is due is under one."""
+        reached = 0
+        for size, root in merkle.roots(self._leaves(path, due_end), heads):
+            reached = size
+            for other, name in heads[size].items():
+                if other != root:
+                    self._say(f"{name}: another root was signed for {size} leaves", size - 1)
+        self._findings.judged["leaves"] += self._count
+        for size, names in heads.items():
+            if size > reached:
+                name = next(iter(names.values()))
+                self._say(f"{name}: {size} leaves were signed, the tape has {self._count}", self._count)
+        if self._due > max(heads, default=0):
+            says = f"{self._due} records stand there and {max(heads, default=0)} are signed"
+            self._findings.add("liveness", says, **self._place)
+
+    def _leaves(self, path: Path, due_end: int) -> Iterator[bytes]:
+        """The leaf hashes; on the way exported records are compared with them."""
+        for index, record in enumerate(lines(path, Record)):
+            self._count = index + 1
+            self._due += record.offset < due_end
+            hashed = merkle.leaf(record.key, record.value)
+            proof = self._wanted.get(index)
+            if proof is not None and proof["leaf"] != hashed:
+                self._say("the export has another record here", index)
+            yield hashed
+
+    def _say(self, says: str, sequence: int) -> None:
+        self._findings.add("merkle", says, sequence=sequence, **self._place)
 
 
 def _proofs(path: Path, key: Key, findings: Findings) -> Iterator[dict[str, Any]]:

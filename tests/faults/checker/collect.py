@@ -1,9 +1,11 @@
 """A running installation -> a folder of evidence: topics by kafka-python, tables by plain SQL, files as they lie.
 
+    python -m tests.faults.checker.collect FOLDER --kafka HOST:PORT --mark         # healed, and clients have stopped
     python -m tests.faults.checker.collect FOLDER --kafka HOST:PORT --postgres DSN --state-dir DIR [--quiet]
         [--kafka-data DIR --class-path JARS --java JAVA] [--seed N] [--commit ID]
 
-What clients write, histories and frames, they write into the folder themselves. Nothing of what is collected is judged.
+What clients write, histories and frames, they write into the folder themselves. Notes and tables are taken before the
+topics, so that the tape holds all that they show. Nothing of what is collected is judged.
 """
 
 import argparse
@@ -47,22 +49,9 @@ def topics(bootstrap: str, folder: Path) -> None:
     """Dump every partition that is judged. Raises Incomplete."""
     ends: list[End] = []
     for level in ("committed", "uncommitted"):
-        wanted = TOPICS if level == "committed" else UNCOMMITTED
-        consumer = kafka.KafkaConsumer(
-            bootstrap_servers=bootstrap,
-            isolation_level=f"read_{level}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            client_id="checker",
-        )
+        consumer = _consumer(bootstrap, level)
         try:
-            places = [
-                kafka.TopicPartition(topic, number)
-                for topic in sorted(consumer.topics())
-                if topic.endswith(wanted)
-                for number in sorted(consumer.partitions_for_topic(topic) or ())
-            ]
+            places = _places(consumer, TOPICS if level == "committed" else UNCOMMITTED)
             found = _dump(consumer, places, folder, level)
         finally:
             consumer.close()
@@ -76,6 +65,39 @@ def topics(bootstrap: str, folder: Path) -> None:
             for end in ends:
                 end.high = highs.get(kafka.TopicPartition(end.topic, end.partition), end.stable)
     _write(folder / "topics" / "ends.ndjson", ends)
+
+
+def mark(bootstrap: str, folder: Path) -> None:
+    """Write down where every partition ends now: half a minute later all that stands before must be done with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    consumer = _consumer(bootstrap, "committed")
+    try:
+        places = _places(consumer, TOPICS)
+        ends = consumer.end_offsets(places)
+    finally:
+        consumer.close()
+    marks = [End(topic=p.topic, partition=p.partition, begin=0, stable=ends[p], high=ends[p]) for p in places]
+    _write(folder / "mark.ndjson", marks)
+
+
+def _consumer(bootstrap: str, level: str) -> Any:
+    return kafka.KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level=f"read_{level}",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        client_id="checker",
+    )
+
+
+def _places(consumer: Any, endings: tuple[str, ...]) -> list[Any]:
+    return [
+        kafka.TopicPartition(topic, number)
+        for topic in sorted(consumer.topics())
+        if topic.endswith(endings)
+        for number in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
 
 
 def _dump(consumer: Any, places: list[Any], folder: Path, level: str) -> tuple[dict[Any, int], dict[Any, int]]:
@@ -143,20 +165,37 @@ def _plain(value: Any) -> Any:
 def audit(state_dir: Path, folder: Path) -> None:
     """Copy the verifier key and every checkpoint that was ever signed."""
     source, target = state_dir / "audit" / "checkpoints", folder / "audit" / "checkpoints"
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=lambda _, names: [n for n in names if ".tmp" in n])
+    for note in source.rglob("*.note"):  # Once it has its name, a note never changes.
+        copy = target / note.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(note, copy)
+    target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(state_dir / "keys" / "audit.vkey", folder / "audit" / "vkey")
 
 
 def segments(data: Path, class_path: str, java: str, folder: Path) -> None:
     """Dump the files of every events partition with Kafka's own tool. Raises Incomplete."""
-    (folder / "segments").mkdir(parents=True, exist_ok=True)
-    for partition in sorted(data.glob("*.events-*")):
-        files = ",".join(str(path) for path in sorted(partition.glob("*.log")))
-        argv = [java, "-cp", class_path, DUMP_LOG, "--deep-iteration", "--files", files]
-        with (folder / "segments" / f"{partition.name}.txt").open("wb") as out:
-            done = subprocess.run(argv, stdout=out, check=False, timeout=DUMP_SECONDS_MAX)
-        if done.returncode:
-            raise Incomplete(f"kafka-dump-log ended with {done.returncode} on {partition}")
+    shutil.rmtree(folder / "segments", ignore_errors=True)
+    (folder / "segments").mkdir(parents=True)
+    files = sorted(str(path) for path in data.glob("*.events-*/*.log"))
+    whole = folder / "segments" / "all"
+    argv = [java, "-cp", class_path, DUMP_LOG, "--deep-iteration", "--files", ",".join(files)]
+    with whole.open("wb") as out:
+        done = subprocess.run(argv, stdout=out, check=False, timeout=DUMP_SECONDS_MAX)
+    if done.returncode:
+        raise Incomplete(f"kafka-dump-log ended with {done.returncode}")
+    with whole.open() as dumped:
+        part: IO[str] | None = None
+        for line in dumped:
+            if line.startswith("Dumping "):
+                if part is not None:
+                    part.close()
+                part = (folder / "segments" / f"{Path(line.split(' ', 1)[1].strip()).parent.name}.txt").open("a")
+            if part is not None:
+                part.write(line)
+        if part is not None:
+            part.close()
+    whole.unlink()
 
 
 def finish(folder: Path, *, is_quiet: bool, **run: Any) -> None:
@@ -177,6 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.faults.checker.collect", description="Collect the evidence of a run.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kafka")
+    parser.add_argument("--mark", action="store_true", help="only write down where every partition ends now")
     parser.add_argument("--postgres")
     parser.add_argument("--state-dir", type=Path)
     parser.add_argument("--kafka-data", type=Path, help="the broker's log folder; needs --class-path")
@@ -187,12 +227,15 @@ def main() -> None:
     parser.add_argument("--commit", default="")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    if given.kafka:
-        topics(given.kafka, given.folder)
-    if given.postgres:
-        tables(given.postgres, given.folder)
+    if given.mark:
+        mark(given.kafka, given.folder)
+        return
     if given.state_dir:
         audit(given.state_dir, given.folder)
+    if given.postgres:
+        tables(given.postgres, given.folder)
+    if given.kafka:
+        topics(given.kafka, given.folder)
     if given.kafka_data:
         segments(given.kafka_data, given.class_path or "", given.java, given.folder)
     finish(given.folder, is_quiet=given.quiet, seed=given.seed, commit=given.commit)

@@ -62,7 +62,7 @@ def _command(
     if record.offset <= partition.position:
         says = f"the decisions went on to {partition.position} and there is none on this command"
         findings.add("torn", says, account=name.decode(), evidence=evidence, **here)
-    elif folder.is_quiet:
+    elif folder.is_due(here["topic"], partition.number, record.offset):
         findings.add("liveness", "it was never decided", account=name.decode(), evidence=evidence, **here)
 
 

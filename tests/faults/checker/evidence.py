@@ -8,6 +8,7 @@
       topics/TOPIC/N.committed.ndjson  a partition as a read_committed reader sees it: `Record`, by offset
       topics/TOPIC/N.uncommitted.ndjson
       topics/ends.ndjson               `End`: where each partition began and ended when it was dumped
+      mark.ndjson                      `End`: the same of the moment when the run was healed and clients had stopped
       segments/TOPIC-N.txt             what kafka-dump-log says of the partition's files, where they could be read
       tables/TABLE.ndjson              rows of a read model, columns by name; bytes as base64, numeric as text
       read_models.ndjson               `Position`: how far each read model was, read in the transaction of the rows
@@ -17,8 +18,9 @@
       audit/export*.ndjson             what `tapeline audit export` wrote
       processes.ndjson                 `Process`: whether each process ran at the end
 
-`is_quiet` says that the run was healed and everything had come to rest before the evidence was taken: only then must
-both ends of every transfer be there and every read model be at the end of the tape.
+`is_quiet` says that the run was healed and had half a minute to come to rest before the evidence was taken: then both
+ends of every transfer are there, and read models, streams and signatures have all that stood before the mark. Without a
+mark that is everything; a market that plays on makes one needed.
 
 Evidence is taken when clients have stopped, tables and notes before topics: then the tape holds all that they show.
 
@@ -44,6 +46,8 @@ import msgspec
 FORMAT = 1
 CHUNK_BYTES = 8 * 1024 * 1024
 """Bytes of a file that are decoded at once: large enough for the fixed price to vanish, small enough for the cache."""
+
+NO_MARK = 2**62
 
 T = TypeVar("T")
 
@@ -155,11 +159,20 @@ class Folder:
             raise Unreadable(f"{root / 'run.json'}: {error}. A folder of evidence begins with it") from error
         if self.run.get("format") != FORMAT:
             raise Unreadable(f"{root / 'run.json'}: format {self.run.get('format')!r} is not {FORMAT}")
+        self._marks = {(end.topic, end.partition): end.stable for end in self.some("mark.ndjson", End)}
 
     @property
     def is_quiet(self) -> bool:
         """Everything had come to rest when the evidence was taken."""
         return bool(self.run.get("is_quiet"))
+
+    def due_end(self, topic: str, partition: int) -> int:
+        """What follows from records before this offset must have come to its end."""
+        return self._marks.get((topic, partition), NO_MARK) if self.is_quiet else 0
+
+    def is_due(self, topic: str, partition: int, offset: int) -> bool:
+        """What follows from a record there must have come to its end."""
+        return offset < self.due_end(topic, partition)
 
     def histories(self) -> list[Path]:
         """Files of what clients asked and were told."""

@@ -38,8 +38,10 @@ def judge(folder: Folder, tape: Tape, findings: Findings) -> Told:
         for heard in lines(path, Heard):
             client = clients.get(heard.client)
             if client is None:
-                client = clients[heard.client] = _Client(path, heard.client, tape, index, told, findings)
-            client.hear(heard, is_quiet=folder.is_quiet)
+                client = clients[heard.client] = _Client(path, heard.client, folder, tape, index, told, findings)
+            client.hear(heard)
+        for client in clients.values():
+            client.end()
     return told
 
 
@@ -54,14 +56,23 @@ class _Index:
                 self._sequences[owner].append(at)
             self.streams += ((partition.topic, stream) for stream in partition.streams.values())
 
+    def due(self, folder: Folder, topic: str, stream: Stream) -> int:
+        """How many events of the stream everybody must have been told by now."""
+        partition = stream.partition
+        places = (partition.offsets[at] for at in self._sequences[stream])
+        return sum(folder.is_due(topic, partition.number, offset) for offset in places)
+
     def after(self, stream: Stream, sequence: int) -> int:
         """The number of the stream's first event behind this sequence."""
         return bisect_right(self._sequences[stream], sequence) + 1
 
 
 class _Client:
-    def __init__(self, path: Path, name: str, tape: Tape, index: _Index, told: Told, findings: Findings) -> None:
+    def __init__(
+        self, path: Path, name: str, folder: Folder, tape: Tape, index: _Index, told: Told, findings: Findings
+    ) -> None:
         self._name = f"{path.stem}/{name}"
+        self._folder = folder
         self._tape = tape
         self._index = index
         self._told = told
@@ -69,22 +80,22 @@ class _Client:
         self._opened = Heard(what="opened", mono_ns=0, client=name, connection=0)
         self._next: dict[tuple[str, str], int] = {}
         self._sequences: dict[tuple[str, int], int] = {}
-        self._has_gap = False
+        self._is_complete = False
 
-    def hear(self, heard: Heard, *, is_quiet: bool) -> None:
+    def hear(self, heard: Heard) -> None:
         """The next line of this client."""
         match heard.what:
             case "opened":
-                self._opened, self._sequences, self._has_gap = heard, {}, False
-                self._next = {}
+                self._opened, self._sequences, self._next = heard, {}, {}
+                self._is_complete = False
                 if heard.cursor:
                     self._begin_after(heard.cursor)
                 elif heard.door == "sse" and heard.begin == "beginning":
                     self._next = {(topic, s.name): 1 for topic, s in self._index.streams if self._is_ours(topic, s)}
             case "frame":
                 self._frame(heard.frame)
-            case "closed" if heard.is_complete and is_quiet:
-                self._complete()
+            case "closed":
+                self._is_complete = heard.is_complete
 
     def _frame(self, frame: dict[str, Any]) -> None:
         self._findings.judged["frames"] += 1
@@ -92,8 +103,7 @@ class _Client:
             case "event":
                 self._event(frame)
             case "gap":
-                self._has_gap = True
-                self._next = {}
+                self._next = {}  # Whatever comes next is excused.
             case "snapshot":
                 self._begin_after(frame["cursor"])
 
@@ -151,12 +161,12 @@ class _Client:
             says = f"{self._name} was shown an event that does not stand there"
             self._findings.add("never-written", says, **place, evidence=frame["event"])
 
-    def _complete(self) -> None:
-        """Nothing of its scope is missing at the end of a quiet run."""
-        for (topic, account), following in self._next.items():
+    def end(self) -> None:
+        """Nothing of its scope that is due is missing when it says that it has heard all."""
+        for (topic, account), following in self._next.items() if self._is_complete else ():
             stream = self._tape.stream(topic, account)
-            if stream is not None and following <= stream.version:
-                says = f"{self._name}: it ended before number {following}, the tape has {stream.version}"
+            if stream is not None and following <= (due := self._index.due(self._folder, topic, stream)):
+                says = f"{self._name}: it ended before number {following}, the tape has {due}"
                 place: dict[str, Any] = {"topic": topic, "partition": stream.partition.number, "account": account}
                 self._findings.add("gap-untold", says, **place)
 

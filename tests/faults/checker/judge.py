@@ -52,7 +52,7 @@ def _whole(
     folder: Folder, schemas: Schemas, found: Tape, findings: Findings, takers: list[Callable[[Event], None]]
 ) -> None:
     """Every event by all who need its content; then what they make of it against what others recorded."""
-    books, transfers, fees, venue = Books(findings), Transfers(findings), Fees(findings), Venue(findings)
+    books, transfers, fees, venue = Books(findings), Transfers(folder, findings), Fees(findings), Venue(findings)
     positions = folder.some("read_models.ndjson", Position)
     tables = folds.tables() if positions else []
     for table in tables:
@@ -67,13 +67,12 @@ def _whole(
             take(event)
         for table in tables:
             table.take(event)
-    transfers.hold_against(books, found, is_quiet=folder.is_quiet)
+    transfers.hold_against(books, found)
     fees.judge()
     venue.judge(folder, schemas)
     if not tables:
         findings.not_judged.append("projection: no positions of read models were dumped")
     for table in tables:
         table.compare(folder, findings)
-    if folder.is_quiet:
-        rows.behind(found, positions, findings)
+    rows.behind(folder, found, positions, findings)
     rows.tenants(folder, found, findings)

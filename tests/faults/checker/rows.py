@@ -4,6 +4,7 @@
 dumped; `compare` names each row that is missing, that nobody made, or that has another value in some column.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -76,12 +77,15 @@ class Table:
             findings.add("projection", f"{self.name}: row {key} is missing", **_place(row, self.name))
 
 
-def behind(tape: Tape, positions: list[Position], findings: Findings) -> None:
-    """In a quiet run every read model has come to the end of the tape."""
+def behind(folder: Folder, tape: Tape, positions: list[Position], findings: Findings) -> None:
+    """In a quiet run every read model has all that is due; none is ever ahead of the tape."""
     for position in positions:
         partition = tape.partition(position.topic, position.partition)
-        if partition is not None and position.sequence != partition.sequence:
-            says = f"{position.name} reflects {position.sequence} of {partition.sequence}"
+        if partition is None:
+            continue
+        due = bisect_left(partition.offsets, folder.due_end(position.topic, position.partition)) - 1
+        if not due <= position.sequence <= partition.sequence:
+            says = f"{position.name} reflects {position.sequence}, the tape has {due} to {partition.sequence}"
             findings.add("liveness", says, topic=position.topic, partition=position.partition)
 
 

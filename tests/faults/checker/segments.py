@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker.evidence import Folder
+from tests.faults.checker.evidence import NO_MARK, End, Folder
 from tests.faults.checker.tape import EVENTS, Partition, Tape
 from tests.faults.checker.verdict import Findings
 
@@ -33,6 +33,7 @@ class Batch:
 
 def judge(folder: Folder, tape: Tape, findings: Findings) -> None:
     """Hold the files of every events partition against its dump."""
+    ends = {(end.topic, end.partition): end.stable for end in folder.some("topics/ends.ndjson", End)}
     files = sorted((folder.root / "segments").glob(f"*{EVENTS}-*.txt"))
     if not files:
         findings.not_judged.append("torn batches: no partition was dumped from its files")
@@ -43,7 +44,8 @@ def judge(folder: Folder, tape: Tape, findings: Findings) -> None:
             findings.add("evidence", f"{path.name}: its topic was not dumped", topic=topic, partition=int(number))
             continue
         committed, aborted = _batches(path, topic, int(number), findings)
-        _compare(partition, committed, aborted, findings)
+        stable = ends.get((topic, int(number)), NO_MARK)
+        _compare(partition, [each for each in committed if each.offsets[0] < stable], aborted, findings)
 
 
 def _batches(path: Path, topic: str, number: int, findings: Findings) -> tuple[list[Batch], list[Batch]]:

@@ -49,21 +49,24 @@ class Venue:
     def judge(self, folder: Folder, schemas: Schemas) -> None:
         """The feed and the books have the same executions; of a run that is not quiet some may be under way."""
         told: dict[tuple[str, str], Execution] = {}
+        due: set[tuple[str, str]] = set()
         files = list(folder.partitions(FEED))
         if not files:
             self._findings.not_judged.append(f"executions: {FEED} was not dumped")
             return
-        for _, _, path in files:
+        for topic, number, path in files:
             for record in lines(path, Record):
                 found = _execution(schemas, record)
                 if found is not None:
                     told[found[0]] = found[1]
+                    if folder.is_due(topic, number, record.offset):
+                        due.add(found[0])
         self._findings.judged["executions"] += len(told)
         for key, (execution, place) in self._filled.items():
             if told.get(key) != execution:
                 says = f"execution {key[1]}: the book has {execution}, the venue said {told.get(key)}"
                 self._findings.add("unbalanced", says, **place)
-        for key in told.keys() - self._filled.keys() if folder.is_quiet else ():
+        for key in due - self._filled.keys():
             says = f"execution {key[1]} of {told[key]} is in no book"
             self._findings.add("lost", says, topic=FEED, account=told[key].account)
 
