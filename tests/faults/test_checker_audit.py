@@ -188,6 +188,7 @@ def test_batches_are_shown_whole_or_not_at_all(codec: Codec, tmp_path: Path) -> 
     records, rest = world.committed[place], len(world.committed[place]) - 5
     hidden = [Record(10_000 + number, 0, b"", b"") for number in range(3)]
     (folder / "segments").mkdir()
+    (folder / "topics" / "ends.ndjson").unlink()  # Files may be dumped later than topics; here both are of one moment.
     path = folder / "segments" / f"{place[0]}-{place[1]}.txt"
     for dump, expected in (
         (dumped(records, [(5, "COMMIT"), (rest, "COMMIT")]), ""),
