@@ -14,7 +14,7 @@ from mode import Service
 from infra import clock, telemetry
 from infra.faust.agent import Agent
 
-LAG_READY_MAX = 1_000  # About a second of a full load: more than that, and what is told about an account is old.
+LAG_READY_MAX = 10_000  # A batch in work and one that waits, less than a second: beyond it what is told is old.
 SILENT_MS_MAX = 10_000  # A fetch that finds nothing is answered in a tenth of a second.
 MEASURE_SECONDS = 1.0
 

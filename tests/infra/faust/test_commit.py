@@ -118,6 +118,22 @@ async def test_what_a_seek_reads_again_comes_behind_what_was_delivered_before_it
     assert [each.offset for run in taken for each in run.records] == [7, 8, 9, 7, 8, 9]
 
 
+async def test_nothing_that_comes_while_partitions_are_sought_is_lost(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def seek_to_committed() -> dict[TP, int]:
+        partition.delivered(9)
+        return {PLACE: 7}
+
+    monkeypatch.setattr(partition.consumer, "seek_to_committed", seek_to_committed)
+    partition.delivered(7, 8)
+    await partition.consumer.perform_seek()
+    taken = await partition.taken(partition.inboxes[0])
+    assert [each.offset for run in taken for each in run.records] == [7, 8, 9]
+    partition.inboxes[0].done(taken)
+    assert partition.committed() == 10
+
+
 async def test_a_partition_that_is_no_longer_active_is_not_delivered(partition: Partition) -> None:
     partition.consumer._active_partitions.clear()
     partition.consumer._deliver({PLACE: [record(1)]}, partition.consumer._active_partitions)

@@ -13,16 +13,21 @@ pytestmark = pytest.mark.kafka
 
 ACCOUNTS = 40
 PER_TRANSACTION = 10
+HEARD_EACH = 2
 PAUSE_SECONDS = 0.05
 
 
 class Load(threading.Thread):
-    """Two hundred credits and a few marks a second, until told to stop."""
+    """Two hundred credits, forty messages of the outside and a few marks a second, until told to stop.
+
+    A credit that was lost would break its chain, loudly; a message of the outside would only be missing.
+    """
 
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self.credits = 0
         self.total = 0
+        self.heard = 0
         self.transactions = 0
         self._tape = tape
         self._stopping = threading.Event()
@@ -35,6 +40,8 @@ class Load(threading.Thread):
             self._tape.commit("orders.events", [(chance.choice(names), credit(amount)) for amount in amounts])
             self.credits += len(amounts)
             self.total += sum(amounts)
+            self._tape.hear(*chance.sample(names, HEARD_EACH))
+            self.heard += HEARD_EACH
             self.transactions += 1
             if self.transactions % 5 == 0:
                 self._tape.mark()
@@ -83,8 +90,9 @@ def test_joining_kill_9_coming_back_and_sigterm_under_load_lose_nothing(bench: B
     states = bench.states()
     assert sum(state.events.get("CashCredited", 0) for state in states.values()) == load.credits
     assert sum(state.total for state in states.values()) == load.total
+    assert sum(state.heard for state in states.values()) == load.heard
     for account, state in states.items():
         assert state.marks == state.mark_last - state.mark_first + 1, f"{account}: a mark was missed or doubled"
     commands = bench.commands()
-    assert len(commands) == load.credits
+    assert len(commands) == load.credits + load.heard
     assert all(len(set(places)) == 1 for places in commands.values()), "one id, two payloads"
