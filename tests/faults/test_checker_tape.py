@@ -149,6 +149,15 @@ def test_a_lie_on_the_tape_is_named(lie: Callable[[World], None], codec: Codec, 
     assert any(each.startswith(LIES[lie]) for each in found), found
 
 
+def test_a_jump_is_one_fault_and_what_stands_behind_it_is_found(codec: Codec, tmp_path: Path) -> None:
+    world = World(codec)
+    dropped(world)
+    verdict = judge(world.write(tmp_path / "run"))
+    answered = [each for each in verdict.findings if "op" in each.evidence]
+    assert [(each.what, each.sequence) for each in answered] == [("aborted-but-seen", 5)]
+    assert verdict.found["chain"] == 2  # The number and the hash that do not follow.
+
+
 def test_a_command_among_the_dead_letters_needs_no_event(codec: Codec, tmp_path: Path) -> None:
     world = World(codec)
     never_decided(world)

@@ -24,27 +24,15 @@ class Garbage(ValueError):
     """The bytes are no record of the contracts."""
 
 
-class Head(NamedTuple):
-    """Where an event stands and where it comes from."""
-
-    kind: str
-    event_id: bytes
-    tenant: bytes
-    stream: bytes
-    version: int
-    sequence: int
-    previous: bytes
-    term: int
-    command_position: int
-    command: bytes
+Head = tuple[str, bytes, bytes, bytes, int, int, bytes, int, int, bytes]
+"""The record's name, then the fields of `HEAD` in their order."""
 
 
 class Schema(NamedTuple):
-    """One published schema: the record's short name, its parsed text, and whether its head is where we expect it."""
+    """One published schema: the record's short name and its parsed text."""
 
     name: str
     parsed: Any
-    has_head: bool
 
 
 class Schemas:
@@ -52,11 +40,15 @@ class Schemas:
 
     def __init__(self, root: Path = PROJECT_SCHEMAS) -> None:
         self._by_id: dict[int, Schema] = {}
+        self._events: dict[bytes, str] = {}
+        """Names of the records whose head is where it is read, by their frames."""
         for line in (root / "ids.lock").read_text().splitlines():
             entry = json.loads(line)
             text = _stripped(json.loads((root / "published" / f"{entry['id']}.avsc").read_text()))
             name = entry["name"].rsplit(".", 1)[-1]
-            self._by_id[entry["id"]] = Schema(name, fastavro.parse_schema(text), _begins_with(text, HEAD))
+            self._by_id[entry["id"]] = Schema(name, fastavro.parse_schema(text))
+            if _begins_with(text, HEAD):
+                self._events[b"\0" + entry["id"].to_bytes(4)] = name
 
     def name(self, value: bytes) -> str:
         """The name of the record. Raises Garbage."""
@@ -75,15 +67,31 @@ class Schemas:
             raise Garbage(f"{schema.name}: bytes are left over after the record")
         return schema.name, fields
 
-    def head(self, value: bytes) -> Head:
-        """The head of an event. Raises Garbage."""
-        schema = self._by_id.get(int.from_bytes(value[1:5])) if value[:1] == b"\0" else None
-        if schema is None or not schema.has_head:
-            raise Garbage(f"{value[:5].hex()} is no frame of an event")
+    def head(self, v: bytes) -> Head:
+        """The head of an event. Raises Garbage.
+
+        A length below 64 takes one byte, and all but strange texts are shorter: those are read on the spot.
+        """
+        name = self._events.get(v[:FRAME_BYTES])
+        if name is None:
+            raise Garbage(f"{v[:FRAME_BYTES].hex()} is no frame of an event")
         try:
-            return Head(schema.name, *_head(value))
+            size, begin = _number(v, FRAME_BYTES) if (size := v[FRAME_BYTES]) > 127 else (size >> 1, FRAME_BYTES + 1)
+            event_id = v[begin : (at := begin + size)]
+            size, begin = _number(v, at) if (size := v[at]) > 127 else (size >> 1, at + 1)
+            tenant = v[begin : (at := begin + size)]
+            size, begin = _number(v, at) if (size := v[at]) > 127 else (size >> 1, at + 1)
+            stream = v[begin : (at := begin + size)]
+            version, at = _number(v, at)
+            sequence, at = _number(v, at)
+            size, begin = _number(v, at) if (size := v[at]) > 127 else (size >> 1, at + 1)
+            previous = v[begin : (at := begin + size)]
+            term, at = _number(v, at)
+            position, at = _number(v, at)
+            size, begin = _number(v, at) if (size := v[at]) > 127 else (size >> 1, at + 1)
         except IndexError as error:
-            raise Garbage(f"{schema.name}: cut off in its head") from error
+            raise Garbage(f"{name}: cut off in its head") from error
+        return name, event_id, tenant, stream, version, sequence, previous, term, position, v[begin : begin + size]
 
     def _schema(self, value: bytes) -> Schema:
         schema = self._by_id.get(int.from_bytes(value[1:5])) if len(value) > FRAME_BYTES and not value[0] else None
@@ -92,35 +100,17 @@ class Schemas:
         return schema
 
 
-def _head(v: bytes) -> tuple[bytes, bytes, bytes, int, int, bytes, int, int, bytes]:
-    """Lengths below 64 take one byte and numbers few: each is read on the spot, the rest by `_number`."""
-    at = FRAME_BYTES
-    n, at = (v[at] >> 1, at + 1) if v[at] < 128 else _number(v, at)
-    event_id = v[at : (at := at + n)]
-    n, at = (v[at] >> 1, at + 1) if v[at] < 128 else _number(v, at)
-    tenant = v[at : (at := at + n)]
-    n, at = (v[at] >> 1, at + 1) if v[at] < 128 else _number(v, at)
-    stream = v[at : (at := at + n)]
-    version, at = _number(v, at)
-    sequence, at = _number(v, at)
-    n, at = (v[at] >> 1, at + 1) if v[at] < 128 else _number(v, at)
-    previous = v[at : (at := at + n)]
-    term, at = (v[at] >> 1, at + 1) if v[at] < 128 and not v[at] & 1 else _number(v, at)
-    position, at = _number(v, at)
-    n, at = (v[at] >> 1, at + 1) if v[at] < 128 else _number(v, at)
-    return event_id, tenant, stream, version, sequence, previous, term, position, v[at : at + n]
-
-
 def _number(v: bytes, at: int) -> tuple[int, int]:
     """A zigzag number and the place behind it."""
-    byte = v[at]
-    raw, shift = byte & 127, 7
-    while byte > 127:
-        at += 1
-        byte = v[at]
-        raw |= (byte & 127) << shift
-        shift += 7
-    return (raw >> 1) ^ -(raw & 1), at + 1
+    raw = v[at]
+    if raw > 127:
+        raw &= 127
+        shift = 7
+        while (byte := v[at := at + 1]) > 127:
+            raw |= (byte & 127) << shift
+            shift += 7
+        raw |= byte << shift
+    return (~(raw >> 1) if raw & 1 else raw >> 1), at + 1
 
 
 def command_of(value: bytes) -> tuple[bytes, bytes, bytes]:

@@ -10,18 +10,22 @@ from typing import Any
 
 from tests.faults.checker import ids
 from tests.faults.checker.avro import headers_of
-from tests.faults.checker.evidence import Entry
+from tests.faults.checker.evidence import Answer
 from tests.faults.checker.frames import Told
-from tests.faults.checker.tape import OWNERSHIP, Event
+from tests.faults.checker.tape import OWNERSHIP, Event, Tape
 from tests.faults.checker.verdict import Findings
 
 Place = tuple[str, int, int]
+OWNERS = "tapeline"
+"""The tenant of the streams in which owners say that they took over."""
 
 
 class Content:
-    """Give it every event; `names` are then all ids that appear, with the tenant that they belong to."""
+    """Give it every event; `names` are then all ids that appear, with their tenants, if there are several."""
 
-    def __init__(self, told: Told, refusals: dict[Place, Entry], findings: Findings) -> None:
+    def __init__(self, tape: Tape, told: Told, refusals: dict[Place, Answer], findings: Findings) -> None:
+        tenants = {stream.tenant for partition in tape.partitions() for stream in partition.streams.values()}
+        self._is_shared = len(tenants - {OWNERS}) > 1
         self.names: dict[str, str] = {}
         self._told = told
         self._refusals = refusals
@@ -33,19 +37,15 @@ class Content:
         meta, place = event.meta, (event.topic, event.partition, event.meta["sequence"])
         if meta["event_id"] != ids.event_id(*place):
             self._findings.add("chain", f"its id {meta['event_id']} is not that of its place", **event.place)
-        headers = headers_of(event.record.headers)
-        for name, header in (("command_id", "command-id"), ("digest", "digest")):
-            claimed = meta[name].encode() if name == "command_id" else meta[name]
-            if header in headers and headers[header] != claimed:
-                self._findings.add("chain", f"its header {header} is of another command", **event.place)
+        if len(bytes(event.record.headers)) > len(b"{}"):
+            self._headers(event)
         if meta["recorded_at"] < self._recorded.get(event[:2], 0):
             self._findings.add("reordered", "it was recorded before the event in front of it", **event.place)
         self._recorded[event[:2]] = meta["recorded_at"]
         if event.kind == OWNERSHIP:
             return
-        for name in (meta["stream_id"], meta["command_id"], meta["event_id"], *_ids(event.says)):
-            if self.names.setdefault(name, meta["tenant"]) != meta["tenant"]:
-                self.names[name] = ""  # Two tenants have it: it gives neither away.
+        if self._is_shared:
+            self._name(event)
         refusal = self._refusals.get(place)
         if refusal is not None and refusal.reason and refusal.reason != event.says.get("reason"):
             says = f"{refusal.client} was told {refusal.reason}, {event.says.get('reason')} stands there"
@@ -53,6 +53,19 @@ class Content:
         shown = self._told.events.get(place)
         if shown is not None:
             self._compare(event, shown)
+
+    def _name(self, event: Event) -> None:
+        meta = event.meta
+        for name in (meta["stream_id"], meta["command_id"], meta["event_id"], *_ids(event.says)):
+            if self.names.setdefault(name, meta["tenant"]) != meta["tenant"]:
+                self.names[name] = ""  # Two tenants have it: it gives neither away.
+
+    def _headers(self, event: Event) -> None:
+        """What gateways match before they decode anything says the same as the event."""
+        headers = headers_of(event.record.headers)
+        for header, claimed in (("command-id", event.meta["command_id"].encode()), ("digest", event.meta["digest"])):
+            if header in headers and headers[header] != claimed:
+                self._findings.add("chain", f"its header {header} is of another command", **event.place)
 
     def _compare(self, event: Event, shown: dict[str, Any]) -> None:
         """What a client was told is what the event says."""

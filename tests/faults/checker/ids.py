@@ -6,6 +6,7 @@ topic, its partition (2 bytes) and the sequence that comes next (8 bytes).
 """
 
 import base64
+import hashlib
 import struct
 import uuid
 
@@ -13,8 +14,11 @@ NAMESPACE = uuid.UUID("6f1d1c0e-5a39-5d0a-9f0e-7a7065000000")
 
 
 def derived(*parts: object) -> str:
-    """The id that follows from these parts."""
-    return str(uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts))))
+    """The id that follows from these parts: what `uuid.uuid5` makes of them, at a third of its price."""
+    name = "\x1f".join(map(str, parts)).encode()
+    made = hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(made[16], 16) & 3]
+    return f"{made[:8]}-{made[8:12]}-5{made[13:16]}-{variant}{made[17:20]}-{made[20:32]}"
 
 
 def event_id(topic: str, partition: int, sequence: int) -> str:

@@ -33,7 +33,7 @@ def judge(root: Path) -> Verdict:
         told = frames.judge(folder, found, findings)
         health = liveness.Health(folder.some("instants.ndjson", Instant))
         liveness.judge(folder, health, findings)
-        content = Content(told, refusals, findings)
+        content = Content(found, told, refusals, findings)
         _whole(folder, schemas, found, findings, [content.take, liveness.Decisions(health, sent, findings).take])
         tenants.judge(folder, content.names, findings)
         audit.judge(folder, findings)

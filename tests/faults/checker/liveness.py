@@ -5,10 +5,9 @@ may wait so long in each of them; what a client gave up asking for waited until 
 """
 
 from itertools import chain
-from typing import Any
 
 from tests.faults.checker.answers import entries
-from tests.faults.checker.evidence import Folder, Instant, Process
+from tests.faults.checker.evidence import Answer, Folder, Instant, Process
 from tests.faults.checker.tape import OWNERSHIP, Event
 from tests.faults.checker.verdict import Findings
 
@@ -49,23 +48,20 @@ def too_long(stretches: list[tuple[int, int, int]], since: int, until: int) -> i
 
 def judge(folder: Folder, health: Health, findings: Findings) -> None:
     """Hold every request of the clients against the healthy stretches."""
-    waiting: dict[str, tuple[int, int, dict[str, Any]]] = {}
+    first: dict[str, Answer] = {}
+    last: dict[str, Answer] = {}
+    soon_ns = min((within for _, _, within in health.by_mono_ns), default=NEVER)
     for entry in chain.from_iterable(entries(folder)):
-        if not entry.command:
-            continue
+        command = entry.command
         if entry.kind == "invoke":
-            if entry.command not in waiting:
-                told = {"client": entry.client, "op": entry.op, "command": entry.command, "asked": entry.asked}
-                waiting[entry.command] = (entry.mono_ns, entry.mono_ns, told)
-            continue
-        since, _, told = waiting.get(entry.command, (entry.mono_ns, entry.mono_ns, {}))
-        if entry.kind == "info" and entry.status != TOO_MANY_REQUESTS:
-            waiting[entry.command] = (since, entry.mono_ns, told)
-            continue
-        waiting.pop(entry.command, None)
-        _say(findings, too_long(health.by_mono_ns, since, entry.mono_ns), "answered", entry.account, told)
-    for since, last, told in waiting.values():
-        _say(findings, too_long(health.by_mono_ns, since, last), "not answered", None, told)
+            first.setdefault(command, entry)
+        elif entry.kind == "info" and entry.status != TOO_MANY_REQUESTS:
+            last[command] = entry
+        elif (asked := first.pop(command, None)) is not None and entry.mono_ns - asked.mono_ns > soon_ns:
+            _say(findings, health, asked, entry, "answered")
+    for command, asked in first.items():
+        if command and command in last:
+            _say(findings, health, asked, last[command], "not answered")
     for process in folder.some("processes.ndjson", Process):
         if not process.is_running:
             findings.add("process", f"{process.name} does not run at the end")
@@ -73,10 +69,12 @@ def judge(folder: Folder, health: Health, findings: Findings) -> None:
             findings.add("process", f"{process.name}: {each}")
 
 
-def _say(findings: Findings, waited_ns: int, what: str, account: str | None, told: dict[str, Any]) -> None:
-    if waited_ns:
+def _say(findings: Findings, health: Health, asked: Answer, told: Answer, what: str) -> None:
+    waited_ns = too_long(health.by_mono_ns, asked.mono_ns, told.mono_ns)
+    if waited_ns and asked.command:
         says = f"{what} after {waited_ns // 1_000_000} ms in which nothing was wrong"
-        findings.add("liveness", says, account=account, evidence=told)
+        evidence = {"client": asked.client, "op": asked.op, "command": asked.command, "asked": asked.asked}
+        findings.add("liveness", says, account=asked.account, evidence=evidence)
 
 
 class Decisions:

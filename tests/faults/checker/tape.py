@@ -26,11 +26,12 @@ HARMLESS = ("DUPLICATE_", "ALREADY_")
 class Stream:
     """One aggregate's events: whose they are, and how many."""
 
-    __slots__ = ("name", "partition", "tenant", "version")
+    __slots__ = ("name", "partition", "tenant", "version", "whose")
 
     def __init__(self, name: str, tenant: str, partition: "Partition") -> None:
         self.name = name
         self.tenant = tenant
+        self.whose = tenant.encode()
         self.partition = partition
         self.version = 0
 
@@ -86,19 +87,32 @@ class Partition:
         self.position = -1
         """Place in the commands of the newest decision."""
         self.sequence = -1
-        self._sparse: dict[int, int] | None = None
+        self.dense = 0
+        """So many events stand where their sequences say, from the first on."""
+        self._runs: list[tuple[int, int]] = []
+        """Where sequences jump: the first of each run behind the first jump, and its place in the arrays."""
 
     def at(self, sequence: int) -> int:
         """Where the event of this sequence is in the arrays; -1 when it is not on the tape."""
-        if self._sparse is not None:
-            return self._sparse.get(sequence, -1)
-        return sequence if 0 <= sequence < len(self.offsets) else -1
+        if 0 <= sequence < self.dense:
+            return sequence
+        end = len(self.offsets)
+        for first, at in reversed(self._runs):
+            if first <= sequence < first + end - at:
+                return at + sequence - first
+            end = at
+        return -1
 
-    def broke(self, sequence: int) -> None:
-        """Sequences are not dense: from here on they are looked up."""
-        if self._sparse is None:
-            self._sparse = {number: number for number in range(len(self.offsets))}
-        self._sparse[sequence] = len(self.offsets)
+    def jumped(self, sequence: int) -> None:
+        """The next event has this sequence, whatever was due."""
+        if not self._runs:
+            self.dense = len(self.offsets)
+        self._runs.append((sequence, len(self.offsets)))
+
+    def ended(self) -> None:
+        """All events are in the arrays."""
+        if not self._runs:
+            self.dense = len(self.offsets)
 
     def place(self, at: int) -> dict[str, Any]:
         """The event at this place of the arrays, for a finding."""
@@ -106,7 +120,7 @@ class Partition:
             "topic": self.topic,
             "partition": self.number,
             "offset": self.offsets[at],
-            "sequence": at if self._sparse is None else None,
+            "sequence": at if at < self.dense else None,
             "account": self.owners[at].name,
         }
 
@@ -168,6 +182,9 @@ def read(folder: Folder, schemas: Schemas, findings: Findings) -> Tape:
 def _read(partition: Partition, dump: Iterator[list[Record]], schemas: Schemas, findings: Findings) -> None:
     """Every event once. What is asked of each is written out in the loop: a call a question would double its price."""
     digest, head, streams, known = hashlib.sha256, schemas.head, partition.streams, partition.known
+    offset_is, command_is, version_is = partition.offsets.append, partition.commands.append, partition.versions.append
+    content_is, asked_is = partition.contents.append, partition.asked.append
+    kind_is, owner_is = partition.kinds.append, partition.owners.append
     last, term, sequence, position = bytes(32), 0, -1, -1
     for record in chain.from_iterable(dump):
         value = record.value
@@ -188,7 +205,7 @@ def _read(partition: Partition, dump: Iterator[list[Record]], schemas: Schemas, 
         stream = streams.get(name)
         if stream is None:
             stream = streams[name] = Stream(name.decode(), tenant.decode(), partition)
-        elif stream.tenant.encode() != tenant:
+        elif stream.whose != tenant:
             says = f"the stream is of {stream.tenant!r}, this event of {tenant.decode()!r}"
             findings.add("tenant", says, sequence=at, account=stream.name, **_here(partition, record))
         if version != stream.version + 1:
@@ -200,16 +217,18 @@ def _read(partition: Partition, dump: Iterator[list[Record]], schemas: Schemas, 
         if name_of_command in known:
             _again(partition, stream, name_of_command, record, schemas, findings)
         known.add(name_of_command)
-        partition.offsets.append(record.offset)
-        partition.commands.append(name_of_command)
-        partition.versions.append(version)
-        partition.contents.append(hash(value))
-        partition.asked.append(asked)
-        partition.kinds.append(kind)
-        partition.owners.append(stream)
-        last, term, sequence = digest(value).digest(), reign, at
-        position = max(position, asked)
+        last = digest(value).digest()
+        offset_is(record.offset)
+        command_is(name_of_command)
+        version_is(version)
+        content_is(hash(last))
+        asked_is(asked)
+        kind_is(kind)
+        owner_is(stream)
+        term, sequence = reign, at
+        position = asked if asked > position else position  # noqa: FURB136  (`max` would be a call an event)
     partition.position, partition.sequence = position, sequence
+    partition.ended()
 
 
 def _misplaced(
@@ -225,7 +244,7 @@ def _misplaced(
     here = _here(partition, record)
     if sequences[0] != sequences[1] + 1:
         findings.add("chain", f"sequence {sequences[0]} follows {sequences[1]}", sequence=sequences[0], **here)
-        partition.broke(sequences[0])
+        partition.jumped(sequences[0])
     if not is_linked:
         findings.add("chain", "previous is not the hash of the record before it", sequence=sequences[0], **here)
     if terms[0] < terms[1]:
@@ -272,18 +291,18 @@ def _ghosts(
         if (at < count and partition.offsets[at] < record.offset) or record.offset >= stable:
             break  # Said below; what is not stable yet may be committed and decided anew.
         if at < count and partition.offsets[at] == record.offset:
-            if partition.contents[at] != hash(record.value):
+            if partition.contents[at] != hash(hashlib.sha256(record.value).digest()):
                 findings.add("evidence", "two readers were given two records here", **partition.place(at))
             at += 1
             continue
         findings.judged["ghosts"] += 1
         try:
-            head = schemas.head(record.value)
+            _, event_id, *_, command = schemas.head(record.value)
         except Garbage:
             continue  # Nobody can have read it as an event.
-        ghost = Ghost(partition.topic, partition.number, record.offset, head.event_id.decode())
-        tape.ghosts.setdefault(hash(head.command), ghost)
-        tape.ghosts.setdefault(hash(head.event_id), ghost)
+        ghost = Ghost(partition.topic, partition.number, record.offset, event_id.decode())
+        tape.ghosts.setdefault(hash(command), ghost)
+        tape.ghosts.setdefault(hash(event_id), ghost)
     if at < count:
         says = "read_committed shows a record that read_uncommitted does not"
         findings.add("evidence", says, **partition.place(at))
