@@ -1,7 +1,7 @@
 """What a fetch brought of each partition -> the agents that follow its topic, a run of records at a time.
 
 A run is what is counted: Faust's own way makes a message, an event and an acknowledgement of every record, which cost
-60 of the 104 us of an event. Of a run it is known how many agents have not done it; nothing else is needed to commit.
+30 of the 104 us of an event. Of a run it is known how many agents have not done it; nothing else is needed to commit.
 """
 
 import asyncio
