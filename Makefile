@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Another stack beside the first: make up NAME=second
 NAME ?= dev
 
-.PHONY: help setup demo up down status reset check test bench fix lock clean
+.PHONY: help setup demo up down status reset check test bench simulate fix lock clean
 
 help: ## list the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ test: setup ## run the tests, with real servers
 bench: setup ## measure beside peers; brief: make bench ROUNDS=1 SECONDS=5 FIGURES=replay
 	@$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(FIGURES),--only $(FIGURES))
+
+simulate: setup ## play histories with faults, each from a seed: make simulate SEEDS=1000 START=0 COMMANDS=500
+	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(START),--start $(START)) \
+		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(PLANTED),--planted)
 
 fix: setup ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .

@@ -1,4 +1,4 @@
-"""The contract of the tape's writer, held against both arms on a real broker and against the tape in memory."""
+"""The contract of the tape's writer, held against both arms on a real broker and against both tapes without one."""
 
 import asyncio
 import time
@@ -15,6 +15,8 @@ from infra.kafka.reader import BEGINNING, Reader
 from infra.kafka.records import Arrived, Outgoing
 from infra.kafka.writer import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Fenced, TapeWriter, UnclearEnd
 from tests.kit.memory_tape import MemoryLog, MemoryTape
+from tests.simulation.network import Connection
+from tests.simulation.wall import SimulatedTape
 
 TOPIC_IN_MEMORY = "events"
 PARTITION = 1
@@ -97,11 +99,19 @@ ARMS: dict[str, type[Protocol2Writer | GuardedWriter]] = {"own": Protocol2Writer
 
 
 @pytest.fixture(
-    params=[pytest.param("own", marks=pytest.mark.kafka), pytest.param("guarded", marks=pytest.mark.kafka), "memory"]
+    params=[
+        pytest.param("own", marks=pytest.mark.kafka),
+        pytest.param("guarded", marks=pytest.mark.kafka),
+        "memory",
+        "simulated",
+    ]
 )
-async def tape(request: pytest.FixtureRequest) -> AsyncIterator[Tape]:
+async def tape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tape]:
     if request.param == "memory":
         made: Tape = TapeInMemory()
+    elif request.param == "simulated":
+        monkeypatch.setattr("infra.kafka.cluster.AIOKafkaConnection", Connection)
+        made = SimulatedTape()
     else:
         kafka: LocalKafka = request.getfixturevalue("kafka")
         made = KafkaTape(ARMS[request.param], kafka.bootstrap, request.getfixturevalue("fresh_topic")())
