@@ -33,10 +33,14 @@ class Tools(msgspec.Struct, frozen=True):
     groups: Groups
     dead_letters: DeadLetters
     readers: Callable[[str], Reader]
+    followers: list[Follower] = msgspec.field(default_factory=list)
+    """Every loop that was made; whether they go on is part of being ready."""
 
     def follower(self, group: str, topics: Sequence[str]) -> Follower:
         """A loop over these topics that remembers its place under this name."""
-        return Follower(group, topics, self.readers(group), self.groups, self.codec)
+        follower = Follower(group, topics, self.readers(group), self.groups, self.codec)
+        self.followers.append(follower)
+        return follower
 
     async def send(self, context: str, issued: Issued[Command]) -> None:
         """Send a command; returns when it is acknowledged."""
@@ -59,7 +63,10 @@ class Effects:
         self._ready = {name: asyncio.Event() for name in self._effects}
 
     def ready(self) -> tuple[bool, str]:
-        """Ready when every effect talks to its outside."""
+        """Ready when every effect talks to its outside, and while no partition is broken."""
+        trouble = "; ".join(filter(None, (follower.trouble() for follower in self._tools.followers)))
+        if trouble:
+            return False, trouble
         waiting = sorted(name for name, event in self._ready.items() if not event.is_set())
         return not waiting, f"waiting for {', '.join(waiting)}" if waiting else "all talk"
 

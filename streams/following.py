@@ -1,12 +1,16 @@
 """Topics -> a loop of ours: read_committed, in order, checked, with offsets committed after the work is acknowledged.
 
 Sagas and effects share it. The note beside each committed offset is the link of the chain, so that a restart goes on
-checking where it stopped. A schema id of `*.events` that is not known stops the reader: readers are deployed first.
+checking where it stopped. A partition of `*.events` whose chain is broken, or that holds a schema id that is not known
+(readers are deployed first), stops there, is named and is passed over; the others go on.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-from domain.kernel.messages import Event, Recorded
+import msgspec
+
+from domain.kernel.messages import Recorded
 from infra import telemetry
 from infra.avro.codec import Codec, Undecodable
 from infra.kafka.chain import ChainBroken, Link, follow, link_from
@@ -19,6 +23,27 @@ EVENTS = ".events"
 log = telemetry.logger("following")
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """An event that was checked, the record it came in, and the links before and after it."""
+
+    arrived: Arrived
+    recorded: Recorded[Any]
+    before: Link
+    link: Link
+
+    @property
+    def place(self) -> Partition:
+        """Its partition."""
+        return self.arrived.topic, self.arrived.partition
+
+
+class _Stop(msgspec.Struct, frozen=True):
+    """Where a partition stopped, and why."""
+
+    offset: int
+    why: str
+
+
 class Follower:
     """Reads topics under the name of a group that nobody joins; the caller says when a batch is done."""
 
@@ -29,7 +54,7 @@ class Follower:
         self._groups = groups
         self._codec = codec
         self._links: dict[Partition, Link] = {}
-        self._lag: dict[str, int] = dict.fromkeys(self._topics, -1)
+        self._stopped: dict[Partition, _Stop] = {}
 
     async def start(self) -> None:
         """Go to the first record after the last committed one, or to the beginning."""
@@ -42,22 +67,25 @@ class Follower:
         await self._reader.assign(starts)
 
     async def take(self, limit: int) -> list[Arrived]:
-        """The next records, at most so many, in the order of each partition."""
+        """The next records of a feed, at most so many, in the order of each partition."""
         return await self._reader.take(limit, POLL_WAIT_MS)
 
-    def event(self, arrived: Arrived) -> Recorded[Event]:
-        """The event in a record, checked against the one before it; raises ChainBroken and Undecodable, both fatal."""
-        place = (arrived.topic, arrived.partition)
-        where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
-        try:
-            recorded = self._codec.decode_event(arrived.value)
-            self._links[place] = follow(self._links[place], recorded, arrived.value, place=where)
-        except Undecodable as error:
-            raise Undecodable(error.kind, f"{where} stops this reader: {error}; deploy readers first") from error
-        except ChainBroken:
-            telemetry.CHAIN_BREAKS.labels(self._group).inc()
-            raise
-        return recorded
+    async def events(self, limit: int) -> list[Followed]:
+        """The next events, each checked against the one before it; none of a partition that stopped."""
+        found: list[Followed] = []
+        for arrived in await self.take(limit):
+            place = (arrived.topic, arrived.partition)
+            if place in self._stopped:
+                continue
+            try:
+                found.append(self._checked(place, arrived))
+            except (ChainBroken, Undecodable) as broken:
+                await self._stop(place, arrived.offset, str(broken))
+        return found
+
+    def trouble(self) -> str:
+        """Which partitions stopped and why; empty when all go on."""
+        return "; ".join(stop.why for stop in self._stopped.values())
 
     def link(self, place: Partition) -> Link:
         """The link after the last event of a partition that was looked at."""
@@ -66,7 +94,7 @@ class Follower:
     async def commit(self, done: dict[Partition, tuple[int, Link]] | None = None) -> None:
         """Everything before these offsets is done, each with the link before it; or everything that was taken."""
         if done is None:
-            done = {place: (offset, self.link(place)) for place, offset in self._reader.position().items()}
+            done = {place: (offset, self.link(place)) for place, offset in self._positions().items()}
         offsets = {place: (at, link.token() if _is_events(place[0]) else "") for place, (at, link) in done.items()}
         await self._groups.commit(self._group, offsets)
 
@@ -76,7 +104,7 @@ class Follower:
 
     async def measure_lag(self) -> int:
         """Records this reader is behind, summed; markers at the end do not count, since positions include them."""
-        positions = self._reader.position()
+        positions = self._positions()
         total = 0
         for topic in self._topics:
             try:
@@ -88,6 +116,25 @@ class Follower:
             telemetry.LAG.labels(self._group, topic).set(behind)
             total += behind
         return total
+
+    def _positions(self) -> dict[Partition, int]:
+        return self._reader.position() | {place: stop.offset for place, stop in self._stopped.items()}
+
+    def _checked(self, place: Partition, arrived: Arrived) -> Followed:
+        where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
+        before = self._links[place]
+        try:
+            recorded = self._codec.decode_event(arrived.value)
+        except Undecodable as error:
+            raise Undecodable(error.kind, f"{where} stops this partition: {error}; deploy readers first") from error
+        self._links[place] = link = follow(before, recorded, arrived.value, place=where)
+        return Followed(arrived, recorded, before, link)
+
+    async def _stop(self, place: Partition, offset: int, why: str) -> None:
+        self._stopped[place] = _Stop(offset, why)
+        telemetry.CHAIN_BREAKS.labels(self._group).inc()
+        log.critical("a partition stopped", reader=self._group, topic=place[0], partition=place[1], why=why)
+        await self._reader.pause([place])
 
 
 def _is_events(topic: str) -> bool:

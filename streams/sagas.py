@@ -15,9 +15,8 @@ from domain.kernel.ids import derived
 from domain.kernel.messages import Command, Issued, Recorded
 from infra import commands, telemetry, tracing
 from infra.avro.codec import Codec
-from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
-from streams.following import Follower
+from streams.following import Followed, Follower
 
 BATCH_EVENTS_MAX = 500
 """Events whose steps are under way together; it bounds what a crash sends again."""
@@ -78,8 +77,11 @@ class Sagas:
         return sorted({f"{source}.events" for saga in sagas for source in saga.sources})
 
     def ready(self) -> tuple[bool, str]:
-        """Ready once the loop has found its place."""
-        return self._is_following, "finding the last committed position"
+        """Ready once the loop has found its place, and while no partition is broken."""
+        if not self._is_following:
+            return False, "finding the last committed position"
+        trouble = self._follower.trouble()
+        return not trouble, trouble or "following"
 
     async def _send(self, saga: str, context: str, issued: Issued[Command], headers: dict[str, bytes]) -> None:
         trace = headers.get(commands.TRACE, b"")
@@ -94,7 +96,7 @@ class Sagas:
         loop = asyncio.get_running_loop()
         committed_at, is_dirty = loop.time(), False
         while not stop.is_set():
-            batch = await self._follower.take(BATCH_EVENTS_MAX)
+            batch = await self._follower.events(BATCH_EVENTS_MAX)
             is_dirty = is_dirty or bool(batch)
             await self._react(batch)
             if is_dirty and loop.time() - committed_at > COMMIT_EVERY_SECONDS:
@@ -105,16 +107,14 @@ class Sagas:
             await self._follower.commit()
         await self._follower.close()
 
-    async def _react(self, batch: Sequence[Arrived]) -> None:
-        """Send every step of these events; where one breaks the chain, the steps of those before it still go."""
+    async def _react(self, batch: Sequence[Followed]) -> None:
+        """Send every step of these events."""
         sends = []
-        try:
-            for arrived in batch:
-                recorded = self._follower.event(arrived)
-                with telemetry.concerning(correlation_id=recorded.correlation_id, event_id=recorded.event_id):
-                    for saga in self._by_topic[arrived.topic]:
-                        for context, issued in steps(saga, recorded):
-                            sends.append(self._send(saga.name, context, issued, arrived.headers))
-                            telemetry.COMMANDS_SENT.labels(saga.name).inc()
-        finally:
-            await asyncio.gather(*sends)
+        for followed in batch:
+            recorded, headers = followed.recorded, followed.arrived.headers
+            with telemetry.concerning(correlation_id=recorded.correlation_id, event_id=recorded.event_id):
+                for saga in self._by_topic[followed.arrived.topic]:
+                    for context, issued in steps(saga, recorded):
+                        sends.append(self._send(saga.name, context, issued, headers))
+                        telemetry.COMMANDS_SENT.labels(saga.name).inc()
+        await asyncio.gather(*sends)

@@ -7,10 +7,9 @@ all. After a crash a list is copied once more, as the same record; a place is re
 import asyncio
 
 from domain.billing.events import PriceList, PriceListPublished
-from infra.kafka.records import Arrived
+from domain.kernel.messages import Event, Recorded
 from infra.settings import PARTITIONS
 from streams.effects import Effect, Tools
-from streams.following import Follower
 
 NAME = "billing.price_lists"
 SOURCE, FEED = "billing.events", "billing.price_lists"
@@ -24,16 +23,15 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     await follower.start()
     is_ready.set()
     while not stop.is_set():
-        batch = await follower.take(BATCH_MAX)
-        for arrived in batch:
-            await _copy(tools, follower, arrived)
+        batch = await follower.events(BATCH_MAX)
+        for followed in batch:
+            await _copy(tools, followed.recorded)
         if batch:
             await follower.commit()
     await follower.close()
 
 
-async def _copy(tools: Tools, follower: Follower, arrived: Arrived) -> None:
-    recorded = follower.event(arrived)
+async def _copy(tools: Tools, recorded: Recorded[Event]) -> None:
     event = recorded.event
     if not isinstance(event, PriceListPublished):
         return

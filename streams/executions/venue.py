@@ -18,10 +18,10 @@ from domain.orders.events import CancelRequested, OrderPlaced, ReplaceRequested
 from infra import telemetry, tracing
 from infra.commands import TRACE
 from infra.kafka.chain import Link
-from infra.kafka.records import Arrived, Partition
+from infra.kafka.records import Partition
 from streams.effects import Effect, Tools
 from streams.executions.interpret import FEED
-from streams.following import Follower
+from streams.following import Followed, Follower
 
 NAME = "executions.venue"
 SOURCE = "orders.events"
@@ -105,12 +105,10 @@ class Conversation:
         """What must be sent again on a new connection, in order."""
         return [request.text for request in self._requests if not request.is_answered]
 
-    def ask(self, arrived: Arrived) -> str | None:
+    def ask(self, followed: Followed) -> str | None:
         """The text of a request that follows from this event, remembered until it is answered."""
-        place = (arrived.topic, arrived.partition)
-        before = self._follower.link(place)
-        recorded = self._follower.event(arrived)
-        self._taken[place] = (arrived.offset + 1, self._follower.link(place))
+        place, offset, recorded = followed.place, followed.arrived.offset, followed.recorded
+        self._taken[place] = (offset + 1, followed.link)
         made = _request(recorded)
         if made is None:
             return None
@@ -118,7 +116,7 @@ class Conversation:
         account = venue_account(recorded.tenant, recorded.stream_id)
         text = msgspec.json.encode({**body, "account": account}).decode()
         new_id = body.get("new_client_order_id") or ""
-        request = Request(place, arrived.offset, before, order_id, str(body["type"]), text, new_id)
+        request = Request(place, offset, followed.before, order_id, str(body["type"]), text, new_id)
         self._requests.append(request)
         self._open.setdefault(order_id, []).append(request)
         return text
@@ -220,11 +218,12 @@ async def _talk(
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             # All are remembered before the first is sent: what a cut takes away is sent on the next connection.
-            taken = await follower.take(BATCH_MAX)
-            texts = [conversation.ask(arrived) for arrived in taken]
-            for arrived, text in zip(taken, texts, strict=True):
+            taken = await follower.events(BATCH_MAX)
+            texts = [conversation.ask(followed) for followed in taken]
+            for followed, text in zip(taken, texts, strict=True):
                 if text is not None:
-                    with tracing.child(f"effect {NAME}", arrived.headers.get(TRACE, b""), kind=tracing.Kind.PRODUCER):
+                    trace = followed.arrived.headers.get(TRACE, b"")
+                    with tracing.child(f"effect {NAME}", trace, kind=tracing.Kind.PRODUCER):
                         await socket.send_str(text)
     finally:
         committing.cancel()

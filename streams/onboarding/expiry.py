@@ -56,9 +56,9 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     loop = asyncio.get_running_loop()
     looked_at = float("-inf")
     while not stop.is_set():
-        batch = await follower.take(BATCH_MAX)
-        for arrived in batch:
-            due.see(follower.event(arrived))  # type: ignore[arg-type]  # the topic's
+        batch = await follower.events(BATCH_MAX)
+        for followed in batch:
+            due.see(followed.recorded)
         if not batch and loop.time() - looked_at > LOOK_EVERY_S:
             looked_at = loop.time()
             for key, due_at in due.over(tools.clock()):

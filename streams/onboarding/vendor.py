@@ -13,10 +13,9 @@ import msgspec
 from domain.executions.messages import venue_account
 from domain.kernel.messages import Recorded
 from domain.onboarding import events as e
-from domain.onboarding.events import OnboardingEvent
 from domain.onboarding.reports import APPLICANT_CONTEXT, ERASED, REFUSED
 from infra.kafka.chain import Link
-from infra.kafka.records import Arrived, Partition
+from infra.kafka.records import Partition
 from infra.kyc.onfido import Access, Onfido, VendorRefused
 from infra.kyc.records import Applicant, Run
 from infra.kyc.reporter import Reporter, Stopped, patiently, together
@@ -24,7 +23,7 @@ from infra.sealing import Erased, Unsealable, Vault, vault
 from infra.settings import revealed
 from infra.telemetry import logger
 from streams.effects import Effect, Tools
-from streams.following import Follower
+from streams.following import Followed, Follower
 
 NAME = "onboarding.vendor"
 SOURCE = "onboarding.events"
@@ -63,16 +62,14 @@ class Checks:
         self._taken: dict[Partition, tuple[int, Link]] = {}
         self.open: dict[str, Open] = {}
 
-    def see(self, arrived: Arrived) -> Open | None:
+    def see(self, followed: Followed) -> Open | None:
         """The check that this event opens; one that it decides is forgotten."""
-        place = (arrived.topic, arrived.partition)
-        before = self._follower.link(place)
-        recorded: Recorded[OnboardingEvent] = self._follower.event(arrived)  # type: ignore[assignment]  # the topic's
-        self._taken[place] = (arrived.offset + 1, self._follower.link(place))
-        event = recorded.event
+        place, offset = followed.place, followed.arrived.offset
+        self._taken[place] = (offset + 1, followed.link)
+        event = followed.recorded.event
         match event:
             case e.KycCheckRequested():
-                check = Open(place, arrived.offset, before, recorded)  # type: ignore[arg-type]  # just matched
+                check = Open(place, offset, followed.before, followed.recorded)
                 self.open[event.check_id] = check
                 return check
             case e.KycCheckPassed() | e.KycCheckFailed() | e.KycCheckExpired():
@@ -172,7 +169,7 @@ async def _follow(
     follower: Follower, checks: Checks, desk: Desk, stop: asyncio.Event, polling: "asyncio.Task[None]"
 ) -> None:
     while not stop.is_set() and not polling.done():
-        batch = await follower.take(BATCH_MAX)
+        batch = await follower.events(BATCH_MAX)
         opened = [check for check in map(checks.see, batch) if check is not None]
         # A check that this same batch decides needs no run: after a restart most are decided further on.
         await together(desk.begin(check) for check in opened if _is_open(checks, check))

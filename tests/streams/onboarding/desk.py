@@ -183,7 +183,7 @@ async def working(desk: Desk, port: int) -> AsyncIterator[Effects]:
         groups,
         DeadLetters(sender),
         lambda name: Reader(desk.bootstrap, name),
-        desk.context,
+        context=desk.context,
     )
     effects = (vendor.vendor, notices.notices, interpret.interpret)
     host, stop = Effects(effects, tools), asyncio.Event()
