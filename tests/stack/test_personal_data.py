@@ -13,9 +13,13 @@ import pyarrow.parquet
 import pytest
 from confluent_kafka.admin import AdminClient
 
+import contexts
 from deploy.local import folders
+from infra.avro.codec import Codec
 from infra.kafka.reader import BEGINNING, Reader
+from infra.kafka.sender import murmur2_partition
 from infra.postgres import Database
+from infra.settings import PARTITIONS
 from tests.kit.trading import Market, Trader
 from tests.kit.whole_stack import WholeStack
 
@@ -33,6 +37,8 @@ REFUSED = PLANTED | {"last_name": "Quetzalplant<script>", "email": None}
 OUTSIDE = ("onfido.journal", "onfido.log")
 """What the vendor keeps and says, in this folder only because its simulator is started beside us."""
 
+CHECKS = "onboarding.events"
+SIGNED_WITHIN_SECONDS = 60.0
 NUMBERS = (".index", ".timeindex")
 """Files of the broker that hold offsets alone, ten preallocated megabytes each."""
 
@@ -57,7 +63,7 @@ async def test_no_planted_word_stands_on_the_tape_in_tables_logs_or_exports(
     assert records, "no topic was read: the test proves nothing"
     found |= {name: words for name, words in await _tables(stack) if words}
     found |= {name: words for name, words in _files(stack) if words}
-    found |= {name: words for name, words in await _exports(stack, tmp_path) if words}
+    found |= {name: words for name, words in await _exports(stack, trader, tmp_path) if words}
     assert found == {}
     journal = stack.stack.state_dir / OUTSIDE[0]
     assert words_in(journal.read_bytes()), "the vendor was never told: the test proves nothing"
@@ -108,17 +114,49 @@ def _files(stack: WholeStack) -> Iterator[tuple[str, list[str]]]:
             yield str(path), words_in(path.read_bytes())
 
 
-async def _exports(stack: WholeStack, folder: Path) -> list[tuple[str, list[str]]]:
-    """The lake as Parquet, and the checks with their proofs."""
+async def _exports(stack: WholeStack, trader: Trader, folder: Path) -> list[tuple[str, list[str]]]:
+    """The lake as Parquet, and the events of the check with their proofs."""
     await _tapeline(stack, "tape", "to-parquet", str(folder / "lake"))
     files = sorted((folder / "lake").rglob("*.parquet"))
     found = [(str(each), words_in(str(pyarrow.parquet.read_table(each).to_pylist()).encode())) for each in files]
     assert any("onboarding" in name for name, _ in found)
-    return found
+    proven, last = folder / "export.ndjson", await _last_event(stack, trader)
+    async with asyncio.timeout(SIGNED_WITHIN_SECONDS):
+        while not await _is_exported(stack, last, proven):
+            await asyncio.sleep(0.5)
+    assert trader.account_id.encode() in proven.read_bytes(), "the check was not exported: the test proves nothing"
+    return [*found, (proven.name, words_in(proven.read_bytes()))]
+
+
+async def _last_event(stack: WholeStack, trader: Trader) -> str:
+    """Where the newest event of the trader's checks stands: topic/partition/sequence."""
+    codec, reader = Codec(contexts.messages()), Reader(stack.addresses.kafka, "last")
+    place, sequence = (CHECKS, murmur2_partition(trader.account_id.encode(), PARTITIONS)), 0
+    end = (await reader.ends(CHECKS))[place[1]]
+    await reader.assign({place: BEGINNING})
+    while reader.position().get(place, 0) < end:
+        events = [codec.decode_event(each.value) for each in await reader.take(5_000, 100)]
+        sequence = max([sequence, *(each.sequence for each in events if each.stream_id == trader.account_id)])
+    await reader.close()
+    assert sequence > 0
+    return f"{CHECKS}/{place[1]}/{sequence}"
+
+
+async def _is_exported(stack: WholeStack, last: str, out: Path) -> bool:
+    """Whether everything up to there was signed, and so could be exported; records are signed in seconds."""
+    ran = await _ran(stack, "audit", "export", f"{last.rpartition('/')[0]}/0", last, "--out", str(out))
+    assert words_in((ran.stdout + ran.stderr).encode()) == []
+    return ran.returncode == 0
 
 
 async def _tapeline(stack: WholeStack, *argv: str) -> None:
-    ran = await asyncio.to_thread(
+    ran = await _ran(stack, *argv)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert words_in((ran.stdout + ran.stderr).encode()) == []
+
+
+async def _ran(stack: WholeStack, *argv: str) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "main.py", *argv],
         cwd=folders.ROOT,
@@ -127,5 +165,3 @@ async def _tapeline(stack: WholeStack, *argv: str) -> None:
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr + ran.stdout
-    assert words_in((ran.stdout + ran.stderr).encode()) == []
