@@ -55,8 +55,8 @@ class Auditor:
         self.chains: dict[Partition, Chain] = defaultdict(Chain)
         self.events: dict[tuple[str, str], tuple[str, int, int, str]] = {}
         """By context and command id: topic, partition, sequence, kind."""
-        self.sent: dict[tuple[str, str], Arrived] = {}
-        """By context and command id: its first record on the topic of commands."""
+        self.undecided: dict[tuple[str, str], None] = {}
+        """Commands that wait for their event, in the order in which they came."""
         self.dead: dict[tuple[str, str], str] = {}
         """By context and command id: why it was set aside."""
         self.history: list[Asked] = []
@@ -94,10 +94,13 @@ class Auditor:
         self.counts[kind] += 1
         if kind == "commands":
             self._commands[record.topic, record.partition][record.offset] = record
-            self.sent.setdefault((context, record.headers["command-id"].decode()), record)
+            sent = (context, record.headers["command-id"].decode())
+            if sent not in self.events and sent not in self.dead:
+                self.undecided[sent] = None
         elif kind == "commands.dead":
             command = record.headers.get("original.command-id", b"").decode()
             self.dead[context, command] = record.headers["cause"].decode()
+            self.undecided.pop((context, command), None)
         elif kind == "snapshots":
             self._snapshot((record.topic, record.partition), [record])
 
@@ -132,6 +135,7 @@ class Auditor:
             wrong += self._caused(place, record, meta)
             wrong += self.books.take(stream, name, event)
         self.events[context, command_id] = (*place, sequence, name)
+        self.undecided.pop((context, command_id), None)
         for what in wrong:
             self.fault(f"{where}: {what}")
 

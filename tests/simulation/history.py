@@ -16,7 +16,7 @@ import streams.executions.venue
 from infra import bus, readback
 from infra.kafka import fence, protocol2
 from infra.kafka.records import Arrived, Partition
-from streams import deciders, following, partition
+from streams import deciders, following, partition, replay
 from tests.simulation import verdict
 from tests.simulation.auditor import Auditor
 from tests.simulation.books import Account
@@ -198,6 +198,7 @@ def substituted(history: History) -> Iterator[None]:
         *((module, "POLL_WAIT_MS", POLL_WAIT_MS) for module in (deciders, following, readback)),
         (deciders, "SNAPSHOT_EVERY_EVENTS", options.snapshot_every),
         (deciders, "BATCH_COMMANDS_MAX", options.batch_max),
+        *((module, "KNOWN_COMMANDS_MAX", options.known_max) for module in (partition, replay)),
         (partition, "BATCH_COMMANDS_MAX", options.batch_max),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]

@@ -16,11 +16,9 @@ MARKED_S = 0.1
 def unfinished(history: "History") -> list[str]:
     """What still waits: nothing, once all is through."""
     auditor = history.auditor
-    found = [
-        f"command {command_id} of {context} is not decided"
-        for context, command_id in auditor.sent
-        if (context, command_id) not in auditor.events and (context, command_id) not in auditor.dead
-    ]
+    found = [f"command {command_id} of {context} is not decided" for context, command_id in auditor.undecided]
+    if found:
+        return found
     for account_id, account in auditor.books.accounts.items():
         found += [f"{account_id}: {what}" for what in _waiting(account)]
     found += _venue(history)
