@@ -46,17 +46,12 @@ class Projection:
         self._tables = [StoredTable(generation.schema, table) for table in model.tables]
         self._under_way: asyncio.Task[None] | None = None
         self._taken: Sequence[OnTape] = ()
-        self._unsure: Sequence[OnTape] = ()
 
     async def look(self) -> None:
-        """Read the positions from the database: after a start, or when a commit's fate is unknown.
-
-        What was taken and may not be in the database is taken again, before the next records.
-        """
-        with contextlib.suppress(Exception):  # Whoever took it was told, or is told again.
+        """Read the positions from the database: what was folded on top of them may never have been written."""
+        with contextlib.suppress(Exception):  # Whoever took it was told.
             await self.settle()
         self._under_way = None
-        self._unsure, self._taken = [*self._unsure, *self._taken], ()
         self.positions = await generations.positions(self._db, self.generation)
         self.ahead, self._stopping = dict(self.positions), dict(self.stopped)
         for table in self._tables:
@@ -64,16 +59,25 @@ class Projection:
         if not self.positions:
             raise PositionMoved(f"{self.generation.schema} is no longer there")
 
+    async def recover(self) -> None:
+        """Look, and write what was taken last unless it is there: nobody knows what became of its commit.
+
+        Raises what `settle` raises; then it is to be called again.
+        """
+        taken = self._taken
+        await self.look()
+        await self.take(taken)
+        await self.settle()
+
     async def take(self, records: Sequence[OnTape]) -> None:
         """Fold what is new of these records and begin to write it; whatever was taken before is committed then.
 
         Raises what `settle` raises.
         """
-        taken = [*self._unsure, *records] if self._unsure else records
-        advanced = advance(self.ahead, self._stopping, taken)
+        advanced = advance(self.ahead, self._stopping, records)
         changes = [await table.changes(self._db, advanced.records) for table in self._tables]
         await self.settle()
-        self._unsure, self._taken = (), taken
+        self._taken = records
         self.ahead = self.ahead | advanced.positions
         self._stopping |= {place: str(broken) for place, broken in advanced.breaks.items()}
         self._under_way = asyncio.create_task(self._write(advanced, changes))

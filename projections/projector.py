@@ -23,8 +23,8 @@ from projections.generations import PositionMoved, RebuildDue
 from projections.projection import Projection
 from projections.read_model import OnTape, ReadModel
 
-BATCH_RECORDS_MAX = 1_000
-"""Records of one batch: beyond a thousand the fixed price of a transaction has vanished."""
+BATCH_RECORDS_MAX = 4_000
+"""Records of one batch: an event of four thousand costs 38 us here and in PostgreSQL, of one thousand 43."""
 GATHER_MS = 50
 """Pause after a batch that was not full, so that the next one gathers: a round of commits costs 6 to 14 ms of processor
 here and in PostgreSQL, whether it brings one event (6 to 14 ms each) or twenty (0.8 ms each)."""
@@ -33,7 +33,7 @@ DECODED_AT_ONCE_MAX = 100
 WATCH_EVERY_MS = 1_000
 """How often lag is measured, and how often a read model that waits for its rebuild is tried again."""
 READY_LAG_RECORDS_MAX = 2_000
-"""A projector further behind than two batches is not ready: its readers would see the past."""
+"""A projector further behind than two seconds of a busy day is not ready: its readers would see the past."""
 
 _log = telemetry.logger("projector")
 
@@ -167,7 +167,7 @@ class Projector:
         while True:
             try:
                 if not is_sure:
-                    await projection.look()  # The batch may have been committed although nobody said so.
+                    await projection.recover()  # The batch may have been committed although nobody said so.
                 await projection.take(records)
                 if not is_more:
                     await projection.settle()

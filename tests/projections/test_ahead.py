@@ -9,10 +9,11 @@ import pytest
 
 from domain.kernel.messages import Recorded
 from infra.postgres import Database
-from projections import generations, stored_table
+from projections import generations, projection, stored_table
 from projections.accounts.ledger import ledger
 from projections.orders import blotter as blotter_file
 from projections.orders.blotter import blotter
+from projections.projection import advance
 from projections.read_model import Key
 from tests.kit import orders as o
 from tests.kit.histories import choices_from, play
@@ -52,6 +53,39 @@ async def test_records_that_come_again_while_they_are_written_are_written_once(d
     assert projector.trouble() == []
     for model in MODELS:
         assert await stored(db, model) == folded(tape, model)
+
+
+DIE_AT_COMMITS = """
+CREATE SEQUENCE commits;
+CREATE FUNCTION die_at_commits() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('commits') BETWEEN 2 AND 5 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER die_at_commits AFTER UPDATE ON projections.positions
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die_at_commits();
+"""
+
+
+async def test_however_often_a_commit_fails_no_more_than_one_batch_is_taken_at_a_time(
+    db: Database, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(tape, choices_from(seed=18, count=200))
+    projector = await projector_of(db, tape.codec, [blotter])
+    await db.execute(DIE_AT_COMMITS)
+    lengths: list[int] = []
+
+    def counted(positions: Any, stopped: Any, records: Any) -> Any:
+        lengths.append(len(records))
+        return advance(positions, stopped, records)
+
+    monkeypatch.setattr(projection, "advance", counted)
+    for batch in cut(tape.arrived, 100):
+        await projector.apply(batch, is_more=True)
+    await projector.apply([])
+    assert await db.value("SELECT last_value FROM commits") > 5, "nobody was killed"
+    assert max(lengths) <= 100
+    assert await stored(db, blotter) == folded(tape, blotter)
 
 
 async def test_what_was_folded_before_another_projector_wrote_is_folded_again(db: Database, tape: Tape) -> None:
