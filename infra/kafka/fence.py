@@ -5,7 +5,8 @@ InitProducerId is repeated every few milliseconds by hand: librdkafka waits half
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
@@ -34,9 +35,12 @@ async def take(
                 cluster.forget()
                 try:
                     doing = "fencing"
-                    fenced = await asyncio.gather(*(fence(cluster, each) for each in transactional_ids))
+                    # The first id decides between two who take over at once: whoever fenced it last writes first with
+                    # it, and the other's first batch is refused. Were all fenced side by side, each could keep one.
+                    first = await fence(cluster, transactional_ids[0])
+                    fenced = [first, *await asyncio.gather(*(fence(cluster, each) for each in transactional_ids[1:]))]
                     doing = "waiting until the last stable offset is the end; does a stranger write here?"
-                    await _until_quiet(cluster, topic, partition, {producer_id for producer_id, _ in fenced})
+                    await until_quiet(cluster, topic, partition, dict(fenced))
                 except NoAnswer as silence:
                     doing = str(silence)
                     await asyncio.sleep(AGAIN_MS / 1000)
@@ -59,7 +63,7 @@ async def go_on(cluster: Cluster, topic: str, partition: int, transactional_ids:
         async with asyncio.timeout(GO_ON_MS_MAX / 1000):
             for each in transactional_ids:
                 await cluster.know(topic, partition, each)
-            await _until_quiet(cluster, topic, partition, ours=())
+            await until_quiet(cluster, topic, partition)
     except (NoAnswer, TimeoutError) as doubt:
         raise UnclearEnd(f"{topic}[{partition}]: connection lost since the last end ({doubt}); take over") from doubt
 
@@ -78,7 +82,10 @@ async def fence(cluster: Cluster, transactional_id: str) -> tuple[int, int]:
         await asyncio.sleep(AGAIN_MS / 1000)
 
 
-async def _until_quiet(cluster: Cluster, topic: str, partition: int, ours: Collection[int]) -> None:
+async def until_quiet(
+    cluster: Cluster, topic: str, partition: int, ours: Mapping[int, int] = MappingProxyType({})
+) -> None:
+    """Wait until the last stable offset is the end. `ours` are the epochs of producer ids that we fenced."""
     began = time.monotonic()
     while True:
         end = await cluster.end_of(topic, partition, READ_UNCOMMITTED)

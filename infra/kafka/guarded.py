@@ -4,6 +4,7 @@ librdkafka repeats a lost EndTxn in silence, and a late copy of it then acts on 
 back-off at one second no repeated end was ever answered before 854 ms: whatever is slower than the guard is unclear.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -36,20 +37,26 @@ class GuardedWriter(LawfulWriter):
         """The fence by hand ends what was open in milliseconds; only then may librdkafka take its half seconds."""
         self._discard()
         await fence.take(self._cluster, self._topic, self._partition, self._ids)
-        starting = {each: self._threads[each].call(self._new_producer, each) for each in self._ids}
+        first, *others = self._ids
         try:
-            self._producers = {each: await producer for each, producer in starting.items()}
+            self._producers[first] = await self._start(first)  # As the fence does: the first id decides.
+            starting = {each: self._start(each) for each in others}
+            self._producers |= {each: await producer for each, producer in starting.items()}
         except KafkaException as failure:
             raise UnclearEnd(f"{self._name()}: a new producer did not start: {failure}; take over again") from failure
+        # Every new producer has fenced once more: what a rival ended in between must stand before it is read back.
+        await fence.go_on(self._cluster, self._topic, self._partition, self._ids)
         self._is_cut = False
 
-    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
+    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> int:
         producer = self._producers[transactional_id]
         await self._threads[transactional_id].call(producer.poll, 0)  # Serves `_noticed`.
         if self._is_cut:
             await fence.go_on(self._cluster, self._topic, self._partition, self._ids)
             self._is_cut = False
-        await self._threads[transactional_id].call(self._guarded, lambda: self._produce(producer, records))
+        offsets: list[int] = []
+        await self._threads[transactional_id].call(self._guarded, lambda: self._produce(producer, records, offsets))
+        return min(offsets)
 
     async def _end(self, transactional_id: str) -> None:
         producer = self._producers[transactional_id]
@@ -65,6 +72,9 @@ class GuardedWriter(LawfulWriter):
         """A producer blocks its destroyer until it gave up what it was doing: that is for its own thread."""
         for each in list(self._producers):
             self._threads[each].call(_destroy, [self._producers.pop(each)])
+
+    def _start(self, transactional_id: str) -> "asyncio.Future[Producer]":
+        return self._threads[transactional_id].call(self._new_producer, transactional_id)
 
     def _new_producer(self, transactional_id: str) -> Producer:
         producer = Producer(
@@ -92,12 +102,14 @@ class GuardedWriter(LawfulWriter):
         """librdkafka connects again in silence; a batch behind one whose marker got lost must not be sent."""
         self._is_cut = self._is_cut or error.code() in codes.CUT
 
-    def _produce(self, producer: Producer, records: Sequence[Outgoing]) -> None:
+    def _produce(self, producer: Producer, records: Sequence[Outgoing], offsets: list[int]) -> None:
         refused: list[KafkaError] = []
 
-        def report(error: KafkaError | None, _message: Message) -> None:
+        def report(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 refused.append(error)
+            else:
+                offsets.append(message.offset() or 0)
 
         producer.begin_transaction()
         for record in records:

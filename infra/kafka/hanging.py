@@ -5,7 +5,7 @@ as written, and every read_committed reader waits at that place for ever. Kafka'
 abort`; here the owner does the same at take-over. Nobody was answered from such a batch, for nobody has read it.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -104,15 +104,18 @@ class _AbortMarker(Request[_MarkAsked]):  # type: ignore[misc]
         return request_struct_class(*self._fields)
 
 
-async def abort_hanging(cluster: Cluster, topic: str, partition: int, producer_ids: Collection[int]) -> None:
-    """Abort what these producers, all of them fenced, still hold open; a stranger's transaction is left alone."""
+async def abort_hanging(cluster: Cluster, topic: str, partition: int, fenced: Mapping[int, int]) -> None:
+    """Abort what these producer ids still hold open from before the epoch under which we fenced each.
+
+    A transaction of a later epoch is a successor's, which has fenced us in turn: it is left alone, as a stranger's is.
+    """
     answer = await cluster.ask_leader(topic, partition, _DescribeProducers(topic, partition))
     ((_, partitions, _),) = answer.topics
     ((_, code, _, producers, _),) = partitions
     if code:
         raise NoAnswer(f"{topic}[{partition}]: its producers were not told: Kafka error {code}")
     for producer in producers:
-        producer_id, _, _, _, _, start, _ = producer
-        if start >= 0 and producer_id in producer_ids:
+        producer_id, epoch, _, _, _, start, _ = producer
+        if start >= 0 and epoch < fenced.get(producer_id, -1):
             LOG.warning("hanging transaction aborted", topic=topic, partition=partition, offset=start)
             await cluster.ask_leader(topic, partition, _AbortMarker(topic, partition, producer))

@@ -32,7 +32,7 @@ class Protocol2Writer(LawfulWriter):
         self._epochs = await fence.take(self._cluster, self._topic, self._partition, self._ids)
         self._cluster.hold()
 
-    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
+    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> int:
         """CONCURRENT_TRANSACTIONS is the one answer after which we send again: it says that nothing was appended."""
         if not self._cluster.is_whole():
             await fence.go_on(self._cluster, self._topic, self._partition, self._ids)
@@ -52,6 +52,7 @@ class Protocol2Writer(LawfulWriter):
         self._judge("records", code, message)
         if base_offset < 0:
             raise UnclearEnd(f"{self._name()}: records accepted without a place on the log; take over")
+        return base_offset
 
     async def _end(self, transactional_id: str) -> None:
         request = CommitTxn(transactional_id, *self._epochs[transactional_id])

@@ -29,7 +29,8 @@ class TapeWriter(Protocol):
 
     1. `take_over` comes first. It fences every transactional id of the partition, then waits until the last stable
        offset is the end: what is there from then on is the whole truth, and can be read back.
-    2. The ids are used in turn and nothing overlaps: a batch is sent when the one before it has ended.
+    2. The ids are used in turn and nothing overlaps: a batch is sent when the one before it has ended. Fencing and
+       writing begin with the first id, so that of two who take over at once only one gets its first batch in.
     3. No end is ever retried, by us or by a client on our behalf. An error, a time-out, a lost connection, a
        cancelled call: `UnclearEnd`. After it only `take_over` is legal; anything else is an AssertionError.
     4. An accepted end alone is no evidence: both answers, for the records and for the end, must be good. And even
@@ -45,6 +46,10 @@ class TapeWriter(Protocol):
     @property
     def partition(self) -> int:
         """The number of its one partition."""
+
+    @property
+    def begun_at(self) -> int:
+        """Where the last batch that was sent begins; -1 before the first of this reign."""
 
     async def take_over(self) -> None:
         """Become the only owner. Raises UnclearEnd when the cluster did not answer in time: take over again."""
@@ -83,6 +88,7 @@ class LawfulWriter(ABC):
         self._partition = partition
         self._ids = transactional_ids(topic, partition)
         self._turn = 0
+        self._begun_at = -1
         self._state = _State.STRANGER
 
     @property
@@ -95,6 +101,11 @@ class LawfulWriter(ABC):
         """The number of its one partition."""
         return self._partition
 
+    @property
+    def begun_at(self) -> int:
+        """Where the last batch that was sent begins; -1 before the first of this reign."""
+        return self._begun_at
+
     async def take_over(self) -> None:
         """Law 1; after UnclearEnd the only way on."""
         if self._state is _State.FENCED:
@@ -102,6 +113,8 @@ class LawfulWriter(ABC):
         assert self._state is not _State.CLOSED, f"{self._name()}: take_over after close; make a new writer"
         self._state = _State.STRANGER
         await self._take_over()
+        self._turn = IDS_PER_PARTITION - 1  # The first id is next: it decides between two who took over at once.
+        self._begun_at = -1
         self._state = _State.OWNER
 
     async def send(self, records: Sequence[Outgoing]) -> None:
@@ -111,7 +124,7 @@ class LawfulWriter(ABC):
         self._state = _State.STRANGER  # Whatever ends this call early, a cancellation too, leaves the outcome unknown.
         self._turn = (self._turn + 1) % IDS_PER_PARTITION
         try:
-            await self._send(self._ids[self._turn], records)
+            self._begun_at = await self._send(self._ids[self._turn], records)
         except Fenced:
             self._state = _State.FENCED
             raise
@@ -144,7 +157,8 @@ class LawfulWriter(ABC):
         """Fence all ids, wait until the last stable offset is the end, be ready to send."""
 
     @abstractmethod
-    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None: ...
+    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> int:
+        """Write the batch; gives the offset of its first record."""
 
     @abstractmethod
     async def _end(self, transactional_id: str) -> None: ...

@@ -1,6 +1,7 @@
 """The contract of the tape's writer, held against both arms on a real broker and against both tapes without one."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
@@ -219,6 +220,34 @@ async def test_a_second_owner_fences_the_first(tape: Tape) -> None:
         await first.take_over()
     await settled(tape)
     assert values(await tape.visible()) == [b"first.0", b"second.0"]
+
+
+async def test_of_two_that_take_over_at_once_only_one_writes(tape: Tape) -> None:
+    """Fenced side by side, each could keep the newest epoch of one id, and both would append the same sequence."""
+    for reign in range(5):
+        rivals = [tape.writer() for _ in range(2)]
+        await asyncio.gather(*(each.take_over() for each in rivals))
+        for number, rival in enumerate(rivals):
+            with contextlib.suppress(Fenced):  # Of the winner's batches too: the other may hold the second id.
+                for _ in range(2):
+                    await rival.append(numbered(BATCH, b"%d-%d-" % (reign, number)))
+    await settled(tape)
+    writers = {tuple(value.split(b"-")[:2]) for value in values(await tape.visible())}
+    assert len({reign for reign, _ in writers}) == len(writers), "two wrote in one reign"
+
+
+BATCH = 3
+
+
+async def test_a_batch_says_where_it_begins(tape: Tape) -> None:
+    writer = tape.writer()
+    await writer.take_over()
+    assert writer.begun_at == -1
+    for prefix in (b"a", b"b"):
+        await writer.append(numbered(4, prefix))
+        await settled(tape)
+        first = next(each for each in await tape.visible() if each.value == prefix + b"0")
+        assert writer.begun_at == first.offset
 
 
 async def test_an_owner_that_sends_nothing_until_it_is_fenced_learns_it_at_its_next_batch(tape: Tape) -> None:

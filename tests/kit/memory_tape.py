@@ -67,15 +67,17 @@ class MemoryLog:
         self._close(transactional_id, _Outcome.ABORTED)
         return self._epochs[transactional_id]
 
-    def write(self, place: Partition, transactional_id: str, epoch: int, records: Sequence[Outgoing]) -> None:
-        """Open a transaction and write its batch."""
+    def write(self, place: Partition, transactional_id: str, epoch: int, records: Sequence[Outgoing]) -> int:
+        """Open a transaction and write its batch; gives where it begins."""
         self._check(transactional_id, epoch)
         is_lost, is_applied = self._fate("send")
+        begun_at = len(self._slots[place])
         if is_applied:
             transaction = self._open.setdefault(transactional_id, _Transaction(place))
             self._slots[place].extend(_Slot(transaction, record) for record in records)
         if is_lost:
             raise UnclearEnd("no answer to the records; take over")
+        return begun_at
 
     def commit(self, transactional_id: str, epoch: int) -> int:
         """End the transaction; the next one goes under the epoch that is returned."""
@@ -116,9 +118,9 @@ class MemoryTape(LawfulWriter):
     async def _take_over(self) -> None:
         self._epochs = {each: self._log.fence(each) for each in self._ids}
 
-    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> None:
+    async def _send(self, transactional_id: str, records: Sequence[Outgoing]) -> int:
         await asyncio.sleep(0)  # As over a network: others run, and a cancellation may come between.
-        self._log.write((self.topic, self.partition), transactional_id, self._epochs[transactional_id], records)
+        return self._log.write((self.topic, self.partition), transactional_id, self._epochs[transactional_id], records)
 
     async def _end(self, transactional_id: str) -> None:
         await asyncio.sleep(0)

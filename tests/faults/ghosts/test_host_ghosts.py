@@ -52,6 +52,10 @@ class Haunted:
         self.topic = inner.topic
         self.partition = inner.partition
 
+    @property
+    def begun_at(self) -> int:
+        return self._inner.begun_at
+
     async def take_over(self) -> None:
         await self._inner.take_over()
 
