@@ -17,13 +17,14 @@ from infra import telemetry, tracing
 from infra.avro.codec import Codec
 from infra.clock import Clock
 from infra.commands import TRACE
+from infra.kafka.chain import ChainBroken
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.reader import Reader
 from infra.kafka.records import Arrived
 from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
 from infra.settings import BATCH_COMMANDS_MAX, POLL_WAIT_MS, SNAPSHOT_EVERY_EVENTS
 from streams import snapshots
-from streams.partition import Batch, Deciding, OwnedPartition
+from streams.partition import Batch, Deciding, Knowledge, OwnedPartition
 from streams.replay import MemoryAhead, Replay
 
 UNCLEAR_IN_A_ROW_MAX = 20
@@ -97,15 +98,20 @@ class Owner:
 
     def settle(self, batch: Batch, began_ns: int) -> None:
         """The batch is on the tape since now, its append began then: its commands leave the backlog."""
-        self.partition.keep(batch)
+        self._keep(batch)
         for record in batch.records:
-            self._changed.add(record.key.decode())
             if self._spans and (parent := record.headers.get(TRACE)):
                 name, size = f"append {self.partition.topic}", len(batch.records)
                 tracing.child(name, parent, kind=tracing.Kind.PRODUCER, began_ns=began_ns, batch=size).end()
         self._since_snapshot += len(batch.records)
         self.drop(batch.taken)
         _count(self.partition.context, batch)
+
+    def _keep(self, batch: Batch) -> None:
+        """Reading back begins at the newest batch that ended clearly: what is known must be found there."""
+        self.partition.keep(batch)
+        self._events_offset = self._writer.begun_at
+        self._changed.update(record.key.decode() for record in batch.records)
 
     def drop(self, taken: int) -> None:
         """Commands that need no record any more leave the backlog."""
@@ -141,7 +147,6 @@ class Owner:
         if self.partition.knowledge.link.sequence <= self._snapshot_above:
             return
         try:
-            await self._move_events_offset()
             await snapshots.write(
                 self._snapshots, self.partition.knowledge, self._changed, self._initial, self._events_offset
             )
@@ -153,16 +158,6 @@ class Owner:
             return
         self._changed.clear()
         self._since_snapshot = 0
-
-    async def _move_events_offset(self) -> None:
-        """Everything before the last stable offset is known: nobody else writes here, and all our ends were clear."""
-        assert self._readers is not None
-        reader = self._readers(f"{self.partition.topic}-{self.partition.number}-end")
-        try:
-            self._events_offset = (await reader.ends(self.partition.topic))[self.partition.number]
-            self._tape_sequence = self.partition.knowledge.link.sequence
-        finally:
-            await reader.close()
 
     async def close(self) -> None:
         """Let the writers go."""
@@ -176,12 +171,27 @@ class Owner:
             kept = await snapshots.read(
                 reader, f"{self.partition.context}.snapshots", self.partition.number, self._initial
             )
-            if kept is not None:
-                self.partition.knowledge, self._events_offset = kept
-                self._tape_sequence = self.partition.knowledge.link.sequence
         finally:
             await reader.close()
-        await self._read_back()
+        if kept is None or not await self._follows(*kept):
+            self.partition.knowledge, self._events_offset = Knowledge(), 0
+            await self._read_back()
+
+    async def _follows(self, knowledge: Knowledge, events_offset: int) -> bool:
+        """Whether the tape holds what a snapshot stands for; if so it is known, and whatever follows it."""
+        self.partition.knowledge, self._events_offset = knowledge, events_offset
+        try:
+            await self._read_back()
+        except (ChainBroken, MemoryAhead) as apart:
+            why = str(apart)
+        else:
+            if self._tape_sequence >= knowledge.link.sequence:
+                return True
+            why = f"it stands for sequence {knowledge.link.sequence}, the tape ends at {self._tape_sequence}"
+        place = {"topic": self.partition.topic, "partition": self.partition.number}
+        log.warning("a snapshot does not stand for this tape and is left aside", **place, why=why)
+        self._changed.clear()
+        return False
 
     async def _read_back(self) -> None:
         """Fold the partition from the last known offset to its end, which stands still: everybody else is fenced."""
@@ -196,9 +206,8 @@ class Owner:
             while reader.position().get((topic, number), begin) < end:
                 replay.read(await reader.take(BATCH_COMMANDS_MAX, POLL_WAIT_MS))
             self._changed |= replay.settle()
-            self._events_offset = end
-            if replay.sequence is not None:
-                self._tape_sequence = replay.sequence
+            self._tape_sequence = -1 if replay.sequence is None else replay.sequence
+            self._events_offset = max(self._events_offset, replay.offset)
         finally:
             await reader.close()
 
@@ -215,7 +224,7 @@ class Owner:
                 if self.partition.knowledge.link.sequence >= batch.knowledge.link.sequence:
                     return
             else:
-                self.partition.keep(batch)
+                self._keep(batch)
                 return
         raise UnclearEnd(
             f"{self.partition.topic}[{self.partition.number}]: no clear end in {UNCLEAR_IN_A_ROW_MAX} tries"
@@ -246,7 +255,9 @@ class Deciders:
         """Take everything over, then decide until asked to stop; on leaving, a snapshot of what changed."""
         owners = self.owners()
         await asyncio.gather(*(owner.take_over(name, readers) for owner in owners))
-        begins = {topic: await self._reader.begins(topic) for topic in {topic for topic, _ in self._owners}}
+        begins = {
+            topic: await self._reader.begins(topic) for topic in dict.fromkeys(topic for topic, _ in self._owners)
+        }
         await self._reader.assign(
             {
                 (topic, number): owner.next_command(begins[topic][number])

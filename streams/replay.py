@@ -37,6 +37,8 @@ class Replay:
         self._folding: dict[str, _Folding] = {}
         self.sequence: int | None = None
         """Of the last record that was read, whether it was known before or not; None before the first."""
+        self.offset = -1
+        """Of the same record."""
 
     def read(self, records: Sequence[Arrived]) -> None:
         """Fold what is new of the next records. Raises Undecodable, ChainBroken and MemoryAhead."""
@@ -52,7 +54,7 @@ class Replay:
             if self.sequence is not None and recorded.sequence != self.sequence + 1:
                 told = f"sequence {recorded.sequence} follows {self.sequence} on the tape"
                 raise MemoryAhead(f"{_Place(arrived)}: {told}; start again")
-            self.sequence = recorded.sequence
+            self.sequence, self.offset = recorded.sequence, arrived.offset
 
     def settle(self) -> set[str]:
         """Everything was read: the partition knows it from here on. Gives the names of the aggregates that changed."""
@@ -72,6 +74,9 @@ class Replay:
             folding = _Folding(stream, stream.state, stream.version, stream.tenant, stream.dropped_at)
         if recorded.version <= folding.version:
             return  # A snapshot that is newer than the log's end at its marker: it is further already.
+        if recorded.version > folding.version + 1:
+            told = f"version {recorded.version} of {recorded.stream_id} follows {folding.version}"
+            raise ChainBroken(f"{_Place(arrived)}: {told}; what is known of the aggregate is not of this tape")
         self._folding[recorded.stream_id] = folding
         folding.state = self._partition.evolve(folding.state, recorded.event)
         folding.version += 1

@@ -26,7 +26,7 @@ log = telemetry.logger("snapshots")
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """What a complete snapshot stands for: the log up to this link, and where the next event lies."""
+    """What a complete snapshot stands for: the log up to this link, and where reading begins that must meet it."""
 
     shape: str
     link: Link
@@ -64,7 +64,7 @@ async def write(
 
 
 async def read(reader: Reader, topic: str, partition: int, initial: msgspec.Struct) -> tuple[Knowledge, int] | None:
-    """The newest snapshot and the offset from which events may follow it; None when there is none of this shape."""
+    """The newest snapshot and the offset at which reading begins; None when there is none of this shape."""
     end = (await reader.ends(topic))[partition]
     begin = (await reader.begins(topic))[partition]
     if end <= begin:

@@ -1,8 +1,7 @@
 """Bugs that are known, planted one at a time: what a simulator does not see when it is there, it cannot rule out."""
 
-import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,16 +10,14 @@ import msgspec
 import domain.orders.decide
 from domain.kernel.stream import Familiarity, Stream
 from infra.kafka.protocol2 import Protocol2Writer
-from infra.kafka.records import Outgoing
-from infra.kafka.writer import TapeWriter, UnclearEnd
+from infra.kafka.writer import UnclearEnd
 from streams.deciders import Owner
 from streams.partition import Batch
 from streams.sagas import Sagas
 from tests.simulation.history import Simulation
-from tests.simulation.network import Network
 from tests.simulation.options import drawn
 from tests.simulation.ports import SimulatedReader
-from tests.simulation.system import System, writer
+from tests.simulation.system import System
 from tests.simulation.tape import Tape
 
 Change = tuple[Any, str, Any]
@@ -85,40 +82,6 @@ def _fences_nobody(self: Tape, transactional_id: str) -> tuple[int, int, int]:
     return 0, known.producer_id, known.epoch
 
 
-class _Unfenced:
-    """Writes snapshots as a plain producer would."""
-
-    def __init__(self, network: Network, topic: str, partition: int) -> None:
-        self.topic = topic
-        self.partition = partition
-        self._network = network
-
-    async def take_over(self) -> None:
-        return
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        await asyncio.sleep(self._network.delay_us() / 1_000_000)
-        for record in records:
-            self._network.tape.append((self.topic, self.partition), record)
-
-    async def end(self) -> None:
-        return
-
-    async def append(self, records: Sequence[Outgoing]) -> None:
-        await self.send(records)
-
-    async def close(self) -> None:
-        return
-
-
-def _unfenced_snapshots(system: System) -> None:
-    def make(topic: str, partition: int) -> TapeWriter:
-        is_snapshots = topic.endswith(".snapshots")
-        return _Unfenced(system.network, topic, partition) if is_snapshots else writer(topic, partition)
-
-    system.writer = make
-
-
 async def _snapshot_first(self: Owner, batch: Batch) -> None:
     known = self.partition.knowledge
     self.partition.keep(batch)
@@ -155,7 +118,6 @@ PLANTED = (
     Planted("answered before the commit", prepare=_answers_early),
     Planted("no dedupe of command ids", ((Stream, "familiarity", lambda *_: Familiarity.NEW),)),
     Planted("no fencing", ((Tape, "fence", _fences_nobody),)),
-    Planted("a zombie's snapshot", prepare=_unfenced_snapshots),
     Planted("a snapshot ahead of its events", ((Owner, "append", _snapshot_first),)),
     Planted("an unclear end taken as clear", ((Protocol2Writer, "_end", _end_is_clear),)),
     Planted("the tape not read back", ((Owner, "recover", _nothing_read),)),
