@@ -15,8 +15,9 @@ SAGA = "saga:"
 AGENT = "agent:"
 """Actors that watch the tape; one of them sees the close and may end the day."""
 
-BEFORE_OPENING = (c.OpenTrading, c.ApproveTrading, c.HaltTrading, c.ResumeTrading)
-"""What a book is told in any order: a check may be over, and its halt stand, before the account's opening is heard."""
+BEFORE_OPENING = (c.OpenTrading, c.ApproveTrading, c.HaltTrading, c.ResumeTrading, c.SetLimits, c.CreditCash)
+"""What a book is told in any order: sagas send side by side, and after a crash a later step may arrive first. A check
+may be over, a limit set and a deposit made before the account's opening is heard; refused, they would be lost."""
 
 
 def keep(book: Book, command: Upkeep) -> OrderEvent:

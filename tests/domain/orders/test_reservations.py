@@ -18,6 +18,7 @@ from tests.kit.orders import (
     end_day,
     halt,
     halted,
+    limits_set,
     open_trading,
     opened,
     place,
@@ -115,10 +116,10 @@ UPKEEP = [
     (halt, "exposure"),
     (resume, "exposure"),
     (credit, "salary"),
+    (set_limits, "limits"),
     (reserve, "rent"),
     (spend, "rent"),
     (release, "rent"),
-    (set_limits, "limits"),
     (end_day, "2012-03-05"),
 ]
 
@@ -134,6 +135,13 @@ def test_agents_end_days_and_nothing_else(command: type, reference: str) -> None
     book.given().when(command(actor="agent:test")).then(book_refused(Refusal.FORBIDDEN_ACTOR, reference))
 
 
-@pytest.mark.parametrize(("command", "reference"), UPKEEP[4:], ids=lambda p: getattr(p, "__name__", ""))
+def test_limits_and_deposits_that_come_before_the_opening_are_kept() -> None:
+    """Sagas send side by side: refused, the book would trade without its limit, and the deposit would be lost."""
+    told = Story(orders)
+    told.given().when(set_limits(5000)).then(limits_set(5000))
+    told.given(limits_set(5000)).when(credit(1000)).then(credited(1000, deposit="salary", amount=1000))
+
+
+@pytest.mark.parametrize(("command", "reference"), UPKEEP[6:], ids=lambda p: getattr(p, "__name__", ""))
 def test_a_book_that_is_not_open_is_not_kept(command: type, reference: str) -> None:
     Story(orders).given().when(command(actor="saga:test")).then(book_refused(Refusal.NOT_OPEN, reference))
