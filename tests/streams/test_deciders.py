@@ -19,9 +19,11 @@ from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.kafka.chain import Link, follow
 from infra.kafka.protocol2 import Protocol2Writer
+from infra.kafka.reader import Reader
 from infra.kafka.records import Outgoing
 from infra.kafka.writer import Fenced, TapeWriter, UnclearEnd
-from streams.partition import Deciding
+from streams import snapshots
+from streams.partition import Deciding, Knowledge
 from streams.replay import MemoryAhead
 from tests.kit.deciding import ARMS, Installation
 
@@ -120,6 +122,52 @@ async def test_state_survives_a_take_over_through_a_snapshot(installation: Insta
         await installation.command([deposit(1, command_id="another")])
         events = await installation.events(3)
     assert isinstance(events[-1].event, AccountRefused)
+
+
+@pytest.mark.parametrize("lie", ["ahead of the tape", "of another tape", "read from too late"])
+async def test_a_snapshot_that_does_not_stand_for_the_tape_is_left_aside(installation: Installation, lie: str) -> None:
+    """A stale owner's snapshot once named a place beyond what it knew: its successor skipped events, and forked."""
+    async with installation.running():
+        await installation.command([opened(), *(deposit(n) for n in range(4))])
+        await installation.events(5)
+    knowledge, offset = await _kept(installation)
+    link = knowledge.link
+    if lie == "ahead of the tape":
+        link = msgspec.structs.replace(link, sequence=link.sequence + 3)
+    elif lie == "of another tape":
+        link = msgspec.structs.replace(link, hash=bytes(32))
+    else:
+        link, offset = msgspec.structs.replace(link, sequence=link.sequence - 2), offset + 50
+    writer = Protocol2Writer(installation.bootstrap, f"{installation.context}.snapshots", 0)
+    await writer.take_over()
+    await snapshots.write(
+        writer, msgspec.structs.replace(knowledge, link=link), ["a"], DECIDING.decider.initial, offset
+    )
+    await writer.close()
+    async with installation.running():
+        await installation.command([deposit(9)])
+        events = await installation.events(6)
+    assert [each.version for each in events] == [1, 2, 3, 4, 5, 6]
+    chain_holds(await installation.everything())
+
+
+async def _kept(installation: Installation) -> tuple[Knowledge, int]:
+    reader = Reader(installation.bootstrap, "kept")
+    try:
+        kept = await snapshots.read(reader, f"{installation.context}.snapshots", 0, DECIDING.decider.initial)
+    finally:
+        await reader.close()
+    assert kept is not None
+    return kept
+
+
+async def test_owners_are_numbered_on_across_snapshots(installation: Installation) -> None:
+    for reign in range(3):
+        async with installation.running(name=f"owner-{reign}"):
+            await installation.command([opened() if not reign else deposit(reign)])
+            await installation.events(reign + 1)
+    reigns = [each for _, each in await installation.everything() if isinstance(each.event, OwnershipTaken)]
+    assert [each.version for each in reigns] == [1, 2, 3]
 
 
 async def test_poison_goes_to_the_dead_letters_and_the_partition_goes_on(installation: Installation) -> None:
