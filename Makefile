@@ -49,7 +49,7 @@ bench: setup ## measure beside peers; brief: make bench ROUNDS=1 SECONDS=5 FIGUR
 
 simulate: setup ## play histories with faults, each from a seed: make simulate SEEDS=1000 START=0 COMMANDS=500
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(START),--start $(START)) \
-		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(KNOWN),--known $(KNOWN)) $(if $(MILD),--mild) \
+		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(KNOWN),--known $(KNOWN)) \
 		$(if $(PLANTED),--planted)
 
 fix: setup ## format, and repair what the linter can

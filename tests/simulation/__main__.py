@@ -25,7 +25,7 @@ from infra.settings import KNOWN_COMMANDS_MAX
 from tests.simulation import planted
 from tests.simulation.codec import SharedCodec
 from tests.simulation.history import Outcome, Simulation
-from tests.simulation.options import drawn, mild
+from tests.simulation.options import drawn
 
 STORIES = Path("build/simulation")
 SAID_EVERY = 100
@@ -39,7 +39,6 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--commands", type=int, default=500, help="of clients; sagas and the venue add theirs")
     parser.add_argument("--known", type=int, default=KNOWN_COMMANDS_MAX, help="command ids that a stream remembers")
-    parser.add_argument("--mild", action="store_true", help="less what is known to end badly: see options.py")
     parser.add_argument("--traces", action="store_true", help="print the hash of each history")
     parser.add_argument("--planted", action="store_true", help="plant known bugs, one at a time, and say who sees them")
     given = parser.parse_args()
@@ -63,7 +62,6 @@ def _play(simulation: Simulation, given: argparse.Namespace) -> int:
     for number in range(given.seeds):
         seed = given.start + number
         options = msgspec.structs.replace(drawn(seed, given.commands), known_max=given.known)
-        options = mild(options) if given.mild else options
         outcome = simulation.play(options, is_told=given.seeds == 1)
         sums += Counter(outcome.counts) + Counter(virtual_s=round(outcome.virtual_s))
         sums["injected"] += sum(outcome.injected.values())

@@ -125,7 +125,7 @@ class Auditor:
         context, stream = place[0].partition(".")[0], meta["stream_id"]
         sequence, command_id = meta["sequence"], meta["command_id"]
         self._versions[place[0], f"{place[1]}/{stream}"] += 1
-        if name != "OwnershipTaken" and meta["version"] != self._versions[place[0], f"{place[1]}/{stream}"]:
+        if meta["version"] != self._versions[place[0], f"{place[1]}/{stream}"]:
             wrong.append(f"version {meta['version']} of {stream} is not the next")
         if (context, command_id) in self.events:
             wrong.append(f"command {command_id} decided twice, first at {self.events[context, command_id]}")

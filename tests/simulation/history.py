@@ -113,8 +113,6 @@ class History:
         """Storm, then healing, then the verdict. A fault ends it at once."""
         self.nemesis.start()
         asking = self.clients.begin()
-        if self.options.is_calm_at_first:
-            await self._until_open()
         self.network.manners = self.options.network
         self.nemesis.begin()
         while not asking.done() and self.loop.time() < STORM_S_MAX and not self.auditor.faults:
@@ -164,11 +162,6 @@ class History:
         self.venue.manners = VenueManners(reject=0.0, refuse_change=0.0)
         self.venue.is_quiet = True
         self.clients.is_over = True
-
-    async def _until_open(self) -> None:
-        accounts = self.auditor.books.accounts
-        while not self.auditor.faults and sum(map(_is_open, accounts.values())) < self.options.accounts:
-            await asyncio.sleep(LOOK_EVERY_S / 10)
 
     def _committed(self, place: Partition, records: list[Arrived]) -> None:
         self.auditor.committed(place, records)

@@ -34,7 +34,6 @@ class Options(msgspec.Struct, frozen=True):
     freeze: float
     skew: float
     repeat_command: float
-    is_calm_at_first: bool
     """Faults begin when every account is open."""
     kyc_repeat: float
 
@@ -90,15 +89,5 @@ def drawn(seed: int, commands: int) -> Options:
         freeze=rate(0.1),
         skew=rate(0.3),
         repeat_command=rate(0.1),
-        is_calm_at_first=False,
         kyc_repeat=rate(0.3),
     )
-
-
-def mild(options: Options) -> Options:
-    """Less two kinds of fault that end badly for now: without it `make simulate` plays them, and shows how.
-
-    Two owners that take over one partition at the same instant can each keep one of its transactional ids. And what
-    sagas tell a book before they could tell it that it is open is refused for good.
-    """
-    return msgspec.structs.replace(options, rival=0.0, is_calm_at_first=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.history import Simulation
-from tests.simulation.options import drawn, mild
+from tests.simulation.options import drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = 20
@@ -20,8 +20,8 @@ BLOCK = 100
 @pytest.mark.parametrize("start", range(0, 500, BLOCK))
 def test_every_history_adds_up(simulation: Simulation, start: int) -> None:
     for seed in range(start, start + BLOCK):
-        outcome = simulation.play(mild(drawn(seed, COMMANDS)))
-        again = f"make simulate SEEDS=1 START={seed} COMMANDS={COMMANDS} MILD=1"
+        outcome = simulation.play(drawn(seed, COMMANDS))
+        again = f"make simulate SEEDS=1 START={seed} COMMANDS={COMMANDS}"
         assert not outcome.faults, f"{again}: {outcome.faults}"
 
 
