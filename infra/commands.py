@@ -6,7 +6,7 @@ from typing import Protocol
 from domain.kernel.messages import Command, Issued
 from infra.avro.codec import Codec
 from infra.kafka.records import Outgoing
-from infra.telemetry import logger, note
+from infra.telemetry import concerning, logger
 
 TRACE = "traceparent"
 log = logger("commands")
@@ -45,11 +45,7 @@ async def send(  # noqa: PLR0913  what a command on its way is made of
 ) -> int:
     """One command to its context; returns its offset when it is acknowledged."""
     record = outgoing(codec, issued, digest=digest, traceparent=traceparent)
-    ids = {"correlation_id": issued.correlation_id, "command_id": issued.command_id}
-    try:
+    with concerning(correlation_id=issued.correlation_id, command_id=issued.command_id):
         offset = await sender.send(topic_of(context), record.key, record.value, record.headers)
-    except Exception as failure:
-        note(failure, **ids)
-        raise
-    log.debug("command sent", topic=topic_of(context), type=type(issued.command).__name__, **ids)
-    return offset
+        log.debug("command sent", topic=topic_of(context), type=type(issued.command).__name__)
+        return offset
