@@ -180,6 +180,16 @@ class Database:
             return self._pool
 
 
+def text_array(values: Iterable[str]) -> str:
+    """Texts as PostgreSQL writes an array of them, for a parameter that is cast: `$1::text::text[]`.
+
+    Given a list, asyncpg asks of every text whether it is an array itself, which costs more than to find its row. No
+    text of PostgreSQL holds a NUL, so it can stand between two of them until the others are escaped.
+    """
+    joined = "\0".join(values).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace("\0", '","') + '"}'
+
+
 async def _cleaned(connection: Any) -> None:
     """A connection comes back to the pool as it went: no statement of ours changes its session for good.
 

@@ -16,7 +16,7 @@ from infra.kafka.reader import Reader
 from infra.postgres import Database, DatabaseDown
 from infra.settings import PARTITIONS, POLL_WAIT_MS, Settings
 from projections import analysts, generations
-from projections.projector import BATCH_RECORDS_MAX
+from projections.intake import BATCH_RECORDS_MAX
 from projections.read_model import ReadModel
 from projections.rebuild import Outcome, Rebuild, RebuildFailed
 

@@ -7,8 +7,7 @@ on in the new generation.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,9 +16,10 @@ from infra.kafka.records import Arrived, Partition
 from infra.postgres import Database, DatabaseDown, Session
 from projections import generations, read_model
 from projections.generations import Generation
+from projections.intake import Intake, Source
 from projections.projection import Projection
-from projections.projector import BATCH_RECORDS_MAX, on_tape
-from projections.read_model import Appended, ReadModel, Table
+from projections.projector import on_tape
+from projections.read_model import Appended, OnTape, ReadModel, Table
 
 COMPARE_TIMEOUT_MS = 600_000
 """Longest comparison of one table: both are read from end to end."""
@@ -35,22 +35,6 @@ COLUMNS = """
 SELECT array_agg(column_name::text ORDER BY ordinal_position) FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = $2
 """
-
-
-class Source(Protocol):
-    """What is read from: infra.kafka's Reader, or a list of records in a test."""
-
-    async def assign(self, starts: Mapping[Partition, int]) -> None:
-        """Read these partitions from these offsets."""
-
-    async def take(self, limit: int, wait_ms: int) -> list[Arrived]:
-        """The next records."""
-
-    async def ends(self, topic: str) -> dict[int, int]:
-        """The offset after the last record of each partition."""
-
-    def position(self) -> dict[Partition, int]:
-        """Everything before these offsets was taken."""
 
 
 class RebuildFailed(Exception):
@@ -104,6 +88,15 @@ class Rebuild:
             live = await session.row(Generation, generations.LIVE, self._model.name)
             new = await generations.begin(session, self._model, self._partitions, "building")
         shadow = Projection(self._db, self._model, new)
+        try:
+            return await self._build(shadow, live, is_accepted=is_accepted, say=say)
+        finally:
+            await shadow.drop()
+
+    async def _build(
+        self, shadow: Projection, live: Generation | None, *, is_accepted: bool, say: Callable[[str], None]
+    ) -> Outcome:
+        new = shadow.generation
         await shadow.look()
         say(f"building {new.schema} from the beginning of the tape")
         await self._catch_up(shadow, await self._ends() if live is None else await self._offsets(live))
@@ -163,25 +156,36 @@ class Rebuild:
 
     async def _catch_up(self, shadow: Projection, targets: Mapping[Partition, int]) -> None:
         """Apply every record before these offsets, and none after them."""
-        silent = 0
-        assigned: list[Partition] = []
-        due = _due(shadow, targets, {})
-        while due:
-            if due != assigned:
-                # Partitions that are there are let go, so that what comes is for those that are not.
-                await self._source.assign({place: shadow.ahead[place].next_offset for place in due})
-                assigned = due
-            arrived = await self._source.take(BATCH_RECORDS_MAX, TAKE_WAIT_MS)
-            wanted = [each for each in arrived if each.offset < targets.get((each.topic, each.partition), 0)]
-            await shadow.take([on_tape(self._codec, self._feeds, each) for each in wanted])
-            _unbroken(shadow)
-            due = _due(shadow, targets, self._source.position())
-            silent = 0 if wanted else silent + 1
-            if due and silent > SILENCE_MAX:
-                topic, partition = due[0]
-                raise RebuildFailed(f"{topic}[{partition}]: no record before offset {targets[due[0]]} comes any more")
+        intake = Intake(self._source, lambda arrived: self._wanted(arrived, targets), TAKE_WAIT_MS)
+        try:
+            await self._caught_up(shadow, intake, targets)
+        finally:
+            await intake.stop()
         await shadow.settle()
         _unbroken(shadow)
+
+    async def _caught_up(self, shadow: Projection, intake: Intake, targets: Mapping[Partition, int]) -> None:
+        silent = 0
+        assigned: list[Partition] = []
+        while due := _due(shadow, targets, intake.position):
+            if silent > SILENCE_MAX:
+                topic, partition = due[0]
+                raise RebuildFailed(f"{topic}[{partition}]: no record before offset {targets[due[0]]} comes any more")
+            if due != assigned:
+                # Partitions that are there are let go, so that what comes is for those that are not.
+                await intake.assign({place: shadow.ahead[place].next_offset for place in due})
+                assigned = due
+            batch = await intake.next()
+            await shadow.take(batch.records)
+            _unbroken(shadow)
+            silent = 0 if batch.records else silent + 1
+
+    def _wanted(self, arrived: Sequence[Arrived], targets: Mapping[Partition, int]) -> list[OnTape]:
+        return [
+            on_tape(self._codec, self._feeds, each)
+            for each in arrived
+            if each.offset < targets.get((each.topic, each.partition), 0)
+        ]
 
     async def _ends(self) -> dict[Partition, int]:
         places = self._model.places(self._partitions)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from infra.postgres import Database, Session
+from infra.postgres import Database, Session, text_array
 from projections import read_model
 from projections.read_model import Appended, Folded, Key, OnTape, Row, Table
 
@@ -79,7 +79,7 @@ class StoredTable:
         unknown = [key for key in keys if key not in rows]
         if unknown:
             found: list[Row] = await db.rows(
-                table.row, found_by(self._schema, table), *map(list, zip(*unknown, strict=True))
+                table.row, found_by(self._schema, table), *map(text_array, zip(*unknown, strict=True))
             )
             rows |= {tuple(getattr(row, name) for name in table.key): row for row in found}
         return rows
@@ -112,7 +112,7 @@ class StoredTable:
 
 
 def found_by(schema: str, table: Folded[Any]) -> str:
-    """The query for rows by their keys, whose columns are its arguments, an array each."""
+    """The query for rows by their keys, whose columns are its arguments, a `text_array` each."""
     key = ", ".join(table.key)
-    arrays = ", ".join(f"${number}::text[]" for number in range(1, len(table.key) + 1))
+    arrays = ", ".join(f"${number}::text::text[]" for number in range(1, len(table.key) + 1))
     return f"SELECT t.* FROM unnest({arrays}) AS k ({key}) JOIN {schema}.{table.name} AS t USING ({key})"  # noqa: S608

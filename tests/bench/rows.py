@@ -15,9 +15,10 @@ from infra.kafka.reader import Reader
 from infra.postgres import Database
 from infra.settings import POLL_WAIT_MS
 from projections import generations, read_model
+from projections.intake import BATCH_RECORDS_MAX, Intake
 from projections.orders.blotter import blotter
 from projections.orders.journal import journal
-from projections.projector import BATCH_RECORDS_MAX, Projector
+from projections.projector import Projector
 from projections.read_model import ReadModel
 from streams.partition import Deciding
 from tests.bench import trading
@@ -59,18 +60,19 @@ def fill_orders(stage: Stage, orders_placed: int) -> int:
 
 
 async def _projected(stage: Stage, model: ReadModel, dsn: str, events: int) -> Measured:
-    """The projector's own turn, by hand: take, apply, until the last event is in the database."""
+    """The projector's own turn, by hand, until the last event is in the database."""
     db, reader = Database(dsn, name="bench"), Reader(stage.kafka.bootstrap, "bench", with_headers=False)
     try:
         await generations.prepare(db)
         projector = Projector(db, stage.codec, [msgspec.structs.replace(model, events=("orders.events",))], 4)
         await projector.admit()
         ends = await reader.ends("orders.events")
-        await reader.assign(projector.starts())
+        intake = Intake(reader, projector.decoded, POLL_WAIT_MS)
+        await intake.assign(projector.starts())
         wal, began, cpu = await db.value(WAL), time.perf_counter(), time.process_time()
-        while any(reader.position().get(("orders.events", number), 0) < end for number, end in ends.items()):
-            await projector.apply(await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS), is_more=True)
-        await projector.apply([])
+        while any(intake.position.get(("orders.events", number), 0) < end for number, end in ends.items()):
+            await projector.take((await intake.next()).records, is_more=True)
+        await projector.take([])
         seconds = time.perf_counter() - began
         rows = await db.value(f"SELECT count(*) FROM {model.tables[0].name}")
         assert not projector.trouble()

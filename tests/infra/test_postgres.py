@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from deploy.local.postgres import LocalPostgres
-from infra.postgres import Database, DatabaseDown
+from infra.postgres import Database, DatabaseDown, text_array
 
 pytestmark = pytest.mark.postgres
 
@@ -101,3 +101,22 @@ async def test_a_server_that_is_not_there_is_an_outage() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(DatabaseDown, match="TAPELINE_POSTGRES"):
         await database.value("SELECT 1")
+
+
+async def test_an_array_of_texts_comes_back_as_it_was_whatever_they_hold(db: Database) -> None:
+    texts = [
+        "",
+        "plain",
+        'a "b"',
+        "back\\slash\\",
+        "a,b",
+        "{x}",
+        "NULL",
+        " ",
+        "one\ntwo",
+        "\x1f",
+        "\u00e9\U0001f600",
+        "'",
+    ]
+    for some in (texts, [""], ["NULL"]):
+        assert await db.value("SELECT $1::text::text[]", text_array(some)) == some

@@ -28,10 +28,18 @@ MODELS = (blotter, positions, journal, ledger, account_list, board, last_trades,
 Rows = dict[str, set[Any]]
 
 
-async def projector_of(db: Database, codec: Codec, models: Sequence[ReadModel] = MODELS) -> Projector:
+class Host(Projector):
+    """The projector without its reader."""
+
+    async def apply(self, arrived: Sequence[Arrived], *, is_more: bool = False) -> None:
+        """What its loop does with a batch."""
+        await self.take(self.decoded(arrived), is_more=is_more)
+
+
+async def projector_of(db: Database, codec: Codec, models: Sequence[ReadModel] = MODELS) -> Host:
     """A host that is ready for records."""
     await generations.prepare(db)
-    projector = Projector(db, codec, models, partitions=4)
+    projector = Host(db, codec, models, partitions=4)
     await projector.admit()
     return projector
 

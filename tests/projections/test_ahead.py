@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from domain.kernel.messages import Recorded
-from infra.postgres import Database
+from infra.postgres import Database, text_array
 from projections import generations, projection, stored_table
 from projections.accounts.ledger import ledger
 from projections.orders import blotter as blotter_file
@@ -127,7 +127,7 @@ async def test_rows_are_found_by_the_index_of_their_key(db: Database, tape: Tape
     table = table_of(blotter, "order_blotter")
     sql = f"EXPLAIN {stored_table.found_by(generation.schema, table)}"
     async with db.session() as session:
-        plan = await session._connection.fetch(sql, ["acme"], ["account-0"], ["order-7"])
+        plan = await session._connection.fetch(sql, *map(text_array, (["acme"], ["account-0"], ["order-7"])))
     assert any("order_blotter_pkey" in line[0] for line in plan), plan
 
 

@@ -6,17 +6,16 @@ import msgspec
 import pytest
 
 from infra.postgres import Database, DatabaseDown
-from projections import generations, rebuild
+from projections import generations, intake
 from projections.accounts.ledger import ledger
 from projections.orders import blotter as blotter_file
 from projections.orders.blotter import blotter
-from projections.projector import Projector
 from projections.read_model import ReadModel
 from projections.rebuild import Outcome, Rebuild, RebuildFailed
 from tests.kit.histories import choices_from, play
 from tests.kit.listed import ListedReader
 from tests.kit.tape import Tape
-from tests.projections.hosting import MODELS, eventually, folded, projector_of, stored, without_place
+from tests.projections.hosting import MODELS, Host, eventually, folded, projector_of, stored, without_place
 
 pytestmark = pytest.mark.postgres
 
@@ -25,7 +24,7 @@ async def rebuilt(db: Database, tape: Tape, model: ReadModel, *, is_accepted: bo
     return await Rebuild(db, ListedReader(tape), tape.codec, model, 4).run(is_accepted=is_accepted)
 
 
-async def follow(projector: Projector, reader: ListedReader) -> None:
+async def follow(projector: Host, reader: ListedReader) -> None:
     """What the projector's own loop does."""
     while True:
         if projector.is_assignment_due:
@@ -79,7 +78,7 @@ async def test_a_rebuild_equals_the_live_one_and_takes_its_place(db: Database, t
 async def test_a_rebuild_in_many_batches_equals_what_serves(
     db: Database, tape: Tape, model: ReadModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuild, "BATCH_RECORDS_MAX", 7)
+    monkeypatch.setattr(intake, "BATCH_RECORDS_MAX", 7)
     play(tape, choices_from(seed=10, count=200))
     projector = await projector_of(db, tape.codec, [model])
     await projector.apply(tape.arrived)

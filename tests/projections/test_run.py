@@ -14,7 +14,7 @@ from infra.kafka.records import Arrived
 from infra.kafka.sender import Sender
 from infra.postgres import Database
 from infra.settings import Settings
-from projections import cli, projector
+from projections import cli, intake, projector
 from projections.orders.blotter import BlotterRow, blotter
 from projections.orders.journal import journal
 from projections.read_model import ReadModel
@@ -39,8 +39,14 @@ async def running(settings: Settings, tape: Tape, models: list[ReadModel]) -> As
 
 
 async def test_a_real_tape_is_projected_across_a_restart_and_a_rebuild(
-    kafka: LocalKafka, dsn: str, db: Database, tape: Tape, fresh_topic: Callable[..., str]
+    kafka: LocalKafka,
+    dsn: str,
+    db: Database,
+    tape: Tape,
+    fresh_topic: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(intake, "BATCH_RECORDS_MAX", 20)
     topic = fresh_topic(4, f"orders-{uuid.uuid4().hex[:6]}")
     models = [msgspec.structs.replace(model, events=(topic,)) for model in (blotter, journal)]
     settings = Settings(kafka=kafka.bootstrap, postgres=dsn)
