@@ -153,10 +153,8 @@ class ReadBack:
             try:
                 recorded = self._codec.decode_event(record.value)
             except Undecodable as error:
-                detail = f"{record.topic}[{record.partition}] at {record.offset}: {error}; deploy readers first"
-                raise Undecodable(error.kind, detail) from error
-            name = f"{record.topic}[{record.partition}] at {record.offset}"
-            self._links[place] = chain.follow(self._links.get(place), recorded, record.value, place=name)
+                raise Undecodable(error.kind, f"{record}: {error}; deploy readers first") from error
+            self._links[place] = chain.follow(self._links.get(place), recorded, record.value, place=record)
             self._offsets[place] = record.offset + 1
             command_id = record.headers.get("command-id", b"").decode()
             with child(f"read back {record.topic}", record.headers.get(TRACE, b""), kind=Kind.CONSUMER) as span:

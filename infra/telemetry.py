@@ -114,13 +114,8 @@ def concerning(**ids: str) -> Iterator[None]:
         try:
             yield
         except Exception as failure:
-            note(failure, **ids)
+            failure.add_note(f"concerns {', '.join(f'{name} {value}' for name, value in ids.items())}")
             raise
-
-
-def note(failure: Exception, **ids: str) -> None:
-    """Wherever this failure is logged, these ids stand beside it."""
-    failure.add_note(f"concerns {', '.join(f'{name} {value}' for name, value in ids.items() if value)}")
 
 
 def concerns(**ids: str) -> None:

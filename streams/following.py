@@ -87,14 +87,10 @@ class Follower:
         """Which partitions stopped and why; empty when all go on."""
         return "; ".join(stop.why for stop in self._stopped.values())
 
-    def link(self, place: Partition) -> Link:
-        """The link after the last event of a partition that was looked at."""
-        return self._links.get(place, Link())
-
     async def commit(self, done: dict[Partition, tuple[int, Link]] | None = None) -> None:
         """Everything before these offsets is done, each with the link before it; or everything that was taken."""
         if done is None:
-            done = {place: (offset, self.link(place)) for place, offset in self._positions().items()}
+            done = {place: (offset, self._links.get(place, Link())) for place, offset in self._positions().items()}
         offsets = {place: (at, link.token() if _is_events(place[0]) else "") for place, (at, link) in done.items()}
         await self._groups.commit(self._group, offsets)
 
@@ -121,13 +117,12 @@ class Follower:
         return self._reader.position() | {place: stop.offset for place, stop in self._stopped.items()}
 
     def _checked(self, place: Partition, arrived: Arrived) -> Followed:
-        where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
         before = self._links[place]
         try:
             recorded = self._codec.decode_event(arrived.value)
         except Undecodable as error:
-            raise Undecodable(error.kind, f"{where} stops this partition: {error}; deploy readers first") from error
-        self._links[place] = link = follow(before, recorded, arrived.value, place=where)
+            raise Undecodable(error.kind, f"{arrived} stops this partition: {error}; deploy readers first") from error
+        self._links[place] = link = follow(before, recorded, arrived.value, place=arrived)
         return Followed(arrived, recorded, before, link)
 
     async def _stop(self, place: Partition, offset: int, why: str) -> None:

@@ -47,13 +47,11 @@ class Replay:
             if recorded.sequence > self._link.sequence:
                 self._fold(arrived, recorded)
             elif recorded.sequence == self._link.sequence and _hash(arrived.value) != self._link.hash:
-                raise ChainBroken(
-                    f"{_Place(arrived)}: sequence {recorded.sequence} is not what was decided; start again"
-                )
+                raise ChainBroken(f"{arrived}: sequence {recorded.sequence} is not what was decided; start again")
             # What is read must be dense by itself: memory that bridges a hole of the tape would hide it from us alone.
             if self.sequence is not None and recorded.sequence != self.sequence + 1:
                 told = f"sequence {recorded.sequence} follows {self.sequence} on the tape"
-                raise MemoryAhead(f"{_Place(arrived)}: {told}; start again")
+                raise MemoryAhead(f"{arrived}: {told}; start again")
             self.sequence, self.offset = recorded.sequence, arrived.offset
 
     def settle(self) -> set[str]:
@@ -65,7 +63,7 @@ class Replay:
         return set(self._folding)
 
     def _fold(self, arrived: Arrived, recorded: Replayed) -> None:
-        self._link = follow(self._link, recorded, arrived.value, place=_Place(arrived))
+        self._link = follow(self._link, recorded, arrived.value, place=arrived)
         self._position = max(self._position, recorded.command_position)
         self._recorded_at = recorded.recorded_at
         folding = self._folding.get(recorded.stream_id)
@@ -76,7 +74,7 @@ class Replay:
             return  # A snapshot that is newer than the log's end at its marker: it is further already.
         if recorded.version > folding.version + 1:
             told = f"version {recorded.version} of {recorded.stream_id} follows {folding.version}"
-            raise ChainBroken(f"{_Place(arrived)}: {told}; what is known of the aggregate is not of this tape")
+            raise ChainBroken(f"{arrived}: {told}; what is known of the aggregate is not of this tape")
         self._folding[recorded.stream_id] = folding
         folding.state = self._partition.evolve(folding.state, recorded.event)
         folding.version += 1
@@ -100,15 +98,6 @@ class _Folding(msgspec.Struct, gc=False):
         return grown(
             self.begun, self.state, self.tenant, self.version, self.newest, self.dropped_at, KNOWN_COMMANDS_MAX
         )
-
-
-class _Place(msgspec.Struct, frozen=True):
-    """A tape position that is written out only where it is told to somebody."""
-
-    arrived: Arrived
-
-    def __str__(self) -> str:
-        return f"{self.arrived.topic}[{self.arrived.partition}]@{self.arrived.offset}"
 
 
 def _hash(value: bytes) -> bytes:

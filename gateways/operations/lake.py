@@ -139,8 +139,7 @@ class _Walk:
     def _take_event(self, arrived: Arrived) -> None:
         recorded: Recorded[Any] = self._codec.decode_event(arrived.value)
         self._reach(recorded.sequence, self._cut.range_of(recorded.sequence, recorded.recorded_at))
-        where = f"{arrived.topic}[{arrived.partition}] offset {arrived.offset}"
-        self._link = follow(self._link, recorded, arrived.value, place=where)
+        self._link = follow(self._link, recorded, arrived.value, place=arrived)
         if self._is_wanted(recorded.tenant):
             self._hold(type(recorded.event), parquet.event_row(self._shape(type(recorded.event)), recorded))
 

@@ -177,12 +177,11 @@ def _break(codec: Codec, before: Arrived | None, arrived: Arrived) -> str:
     """What is wrong between two neighbours of an events topic; empty when nothing is."""
     if not arrived.topic.endswith(".events"):
         return ""
-    place = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
     link: Link | None = Link() if codec.decode_event(arrived.value).sequence == 0 else None
     try:
         if before is not None:
-            link = follow(None, codec.decode_event(before.value), before.value, place=place)
-        follow(link, codec.decode_event(arrived.value), arrived.value, place=place)
+            link = follow(None, codec.decode_event(before.value), before.value, place=arrived)
+        follow(link, codec.decode_event(arrived.value), arrived.value, place=arrived)
     except (ChainBroken, Undecodable) as error:
         return f"the record before it cannot be read: {error}" if isinstance(error, Undecodable) else str(error)
     return ""

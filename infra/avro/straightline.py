@@ -84,7 +84,6 @@ class _Program:
         self.names: dict[str, Any] = {
             "SHORT": varints.SHORT,
             "STEP": varints.STEP,
-            "LENGTHS": varints.LENGTHS,
             "zigzag": varints.zigzag,
             "packed": varints.packed,
             "counted": varints.counted,

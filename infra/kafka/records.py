@@ -18,6 +18,10 @@ class Arrived(msgspec.Struct, frozen=True):
     value: bytes
     headers: dict[str, bytes]
 
+    def __str__(self) -> str:
+        """Its place, for people; written out only where it is told to somebody."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """A record to be written; its writer knows the topic and the partition."""
