@@ -16,7 +16,7 @@ from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros, derived, event_id
 from domain.kernel.messages import Command, Event, Issued, OwnershipTaken, Recorded
 from domain.kernel.stream import Familiarity, Stream, advanced
-from infra.avro.codec import Codec, Replayed, Undecodable
+from infra.avro.codec import Codec, Undecodable
 from infra.clock import Clock
 from infra.kafka.chain import Link
 from infra.kafka.records import Arrived, Outgoing
@@ -136,9 +136,9 @@ class OwnedPartition:
         """The batch is on the tape: what it staged is what is known now."""
         self.knowledge = batch.knowledge
 
-    def replayed(self, value: bytes) -> Replayed:
-        """The event in a record value of the tape; raises Undecodable."""
-        return self._codec.decode_replayed(value)
+    def event(self, arrived: Arrived) -> Recorded[Any]:
+        """The event in a record of the tape; raises Undecodable."""
+        return self._codec.decode_event(arrived.value)
 
     def evolve(self, state: Any, event: Event) -> Any:
         """The state of an aggregate after this event."""

@@ -1,18 +1,20 @@
 """Messages to bytes and back: Avro in Confluent's frame (0, four bytes of schema id, record).
 
-Schemas are read once at start-up and made into straight-line functions; logical types stay numbers. A reader takes
-every version that was ever locked: fields that came later have defaults in the message class.
+Schemas are read once at start-up, with the logical types stripped; fastavro reads by them, functions made from them
+write. A reader takes every version that was ever locked: fields that came later have defaults in the message class.
 """
 
 import hashlib
+import io
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import fastavro
 import msgspec
+from fastavro.types import Schema as AvroSchema
 
-from domain.kernel.ids import Micros
 from domain.kernel.messages import Command, Event, Issued, Observed, Recorded
 from infra.avro import contracts, straightline
 
@@ -37,8 +39,7 @@ class Codec:
         classes = {contracts.name_of(message): message for message in messages}
         self._published: dict[int, tuple[type, contracts.Schema]] = {}
         self._newest: dict[type, int] = {}
-        self._readers: dict[int, straightline.Read] = {}  # Each made when first used: 0.5 ms a schema.
-        self._replayers: dict[int, straightline.ReadKept] = {}
+        self._readers: dict[int, AvroSchema] = {}  # Each made when first used, as the writers are: 0.5 ms a schema.
         self._writers: dict[type, straightline.Write] = {}
         self._asked: dict[type, tuple[str, ...]] = {}
         for entry in contracts.locked(root):
@@ -61,21 +62,9 @@ class Codec:
 
     def decode_event(self, value: bytes) -> Recorded[Event]:
         """The event in a record value; raises Undecodable."""
-        message, meta, payload = self._read(value, Event)
+        message, payload = self._read(value, Event)
+        meta = payload.pop("meta")
         return Recorded(event=_convert(message, payload), **meta)
-
-    def decode_replayed(self, value: bytes) -> "Replayed":
-        """The event in a record value with as much of its envelope as state needs; raises Undecodable."""
-        message, schema_id = self._message(value, Event)
-        read = self._replayers.get(schema_id)
-        if read is None:
-            _, text = self._published[schema_id]
-            self._replayers[schema_id] = read = straightline.envelope_reader(text, _REPLAYED)
-        try:
-            meta, payload = read(value, _FRAME.size)
-        except _UNREADABLE as error:
-            raise _garbage(message, error) from error
-        return Replayed(_convert(message, payload), *meta)
 
     def encode_command(self, issued: Issued[Command]) -> bytes:
         """The record value of a command."""
@@ -83,7 +72,10 @@ class Codec:
 
     def decode_command(self, value: bytes) -> Issued[Command]:
         """The command in a record value; raises Undecodable."""
-        message, meta, payload = self._read(value, Command)
+        message, payload = self._read(value, Command)
+        meta = payload.pop("meta")
+        for name in _CARRIED:
+            payload[name] = meta.pop(name)
         return Issued(command=_convert(message, payload), **meta)
 
     def encode_observed(self, observed: Observed) -> bytes:
@@ -92,7 +84,7 @@ class Codec:
 
     def decode_observed(self, value: bytes, kind: type[O]) -> O:
         """The feed message in a record value; raises Undecodable."""
-        message, _, payload = self._read(value, kind)
+        message, payload = self._read(value, kind)
         decoded = _convert(message, payload)
         assert isinstance(decoded, kind)
         return decoded
@@ -107,20 +99,7 @@ class Codec:
         asked = (contracts.name_of(type(command)), issued.tenant, issued.stream_id, payload)
         return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
 
-    def _read(self, value: bytes, kind: type) -> tuple[type, dict[str, Any], dict[str, Any]]:
-        message, schema_id = self._message(value, kind)
-        read = self._readers.get(schema_id)
-        if read is None:
-            _, text = self._published[schema_id]
-            self._readers[schema_id] = read = straightline.reader(text, _carried_by(message))
-        try:
-            meta, payload = read(value, _FRAME.size)
-        except _UNREADABLE as error:
-            raise _garbage(message, error) from error
-        return message, meta, payload
-
-    def _message(self, value: bytes, kind: type) -> tuple[type, int]:
-        """Which message the frame says this is, by which schema."""
+    def _read(self, value: bytes, kind: type) -> tuple[type, dict[str, Any]]:
         if len(value) < _FRAME.size:
             raise Undecodable("TRUNCATED", f"{len(value)} bytes are less than a frame")
         magic, schema_id = _FRAME.unpack_from(value)
@@ -128,10 +107,22 @@ class Codec:
             raise Undecodable("NO_FRAME", f"first byte is {magic}, not {MAGIC}")
         if schema_id not in self._published:
             raise Undecodable("UNKNOWN_SCHEMA", f"schema id {schema_id} is not in schemas/ids.lock")
-        message, _ = self._published[schema_id]
+        message, text = self._published[schema_id]
         if not issubclass(message, kind):
             raise Undecodable("WRONG_TYPE", f"{message.__name__} is not a {kind.__name__}")
-        return message, schema_id
+        schema = self._readers.get(schema_id)
+        if schema is None:
+            self._readers[schema_id] = schema = fastavro.parse_schema(contracts.stripped(text))
+        body = io.BytesIO(value)
+        body.seek(_FRAME.size)
+        try:
+            payload = fastavro.schemaless_reader(body, schema, None)
+        except Exception as error:  # fastavro raises whatever its reader stumbles on: any of it means garbage
+            raise Undecodable("GARBAGE", f"{message.__name__}: {error!r}") from error
+        if body.tell() != len(value):
+            raise Undecodable("GARBAGE", f"{message.__name__}: bytes are left over after the record")
+        assert isinstance(payload, dict)
+        return message, payload
 
     def _writer(self, message: type) -> straightline.Write:
         writer = self._writers.get(message)
@@ -142,35 +133,12 @@ class Codec:
         return writer
 
 
-class Replayed(msgspec.Struct, frozen=True):
-    """An event as the tape is replayed: what stands in `Recorded`, less what no state depends on."""
-
-    event: Event
-    tenant: str
-    stream_id: str
-    version: int
-    sequence: int
-    previous: bytes
-    term: int
-    command_position: int
-    command_id: str
-    at: Micros
-    recorded_at: Micros
-
-
-_REPLAYED = Replayed.__struct_fields__[1:]
-_UNREADABLE = (IndexError, KeyError, ValueError)
-"""What a reader stumbles on: it is out of bytes, there is no such symbol, or no such text or number."""
 _CARRIED = frozenset({"at", "actor"})
 """Fields of a command's envelope that the command carries, so that `decide` needs no envelope."""
 
 
 def _carried_by(message: type) -> frozenset[str]:
     return _CARRIED if issubclass(message, Command) else frozenset()
-
-
-def _garbage(message: type, error: Exception) -> Undecodable:
-    return Undecodable("GARBAGE", f"{message.__name__}: {error!r}")
 
 
 def _convert(message: type, payload: dict[str, Any]) -> Any:

@@ -5,11 +5,11 @@ and names the tape position; nobody guesses.
 """
 
 import hashlib
-from typing import Protocol
+from typing import Any
 
 import msgspec
 
-from domain.kernel.messages import GENESIS
+from domain.kernel.messages import GENESIS, Recorded
 
 
 class ChainBroken(Exception):
@@ -36,26 +36,7 @@ def link_from(token: str) -> Link:
     return Link(int(sequence), bytes.fromhex(digest), int(term))
 
 
-class Chained(Protocol):
-    """What of an envelope is the chain's."""
-
-    @property
-    def sequence(self) -> int:
-        """Number in its partition."""
-        ...
-
-    @property
-    def previous(self) -> bytes:
-        """SHA-256 of the record before."""
-        ...
-
-    @property
-    def term(self) -> int:
-        """The reign it was decided under."""
-        ...
-
-
-def follow(link: Link | None, recorded: Chained, value: bytes, *, place: object) -> Link:
+def follow(link: Link | None, recorded: Recorded[Any], value: bytes, *, place: object) -> Link:
     """The link after this record; raises ChainBroken, which says `place`. Who began midway has no link yet."""
     if link is not None:
         if recorded.sequence != link.sequence + 1:
