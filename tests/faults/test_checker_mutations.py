@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import msgspec
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from infra.avro.codec import Codec
@@ -21,6 +21,7 @@ def records(world: World) -> list[tuple[tuple[str, int], int]]:
 
 
 @tried
+@example(which=1, byte=5, bit=1).via("a length that cuts the texts behind it in the midst of a character")
 @given(which=anywhere, byte=anywhere, bit=st.integers(0, 7))
 def test_a_bit_that_flipped_in_any_record_is_found(
     which: int, byte: int, bit: int, codec: Codec, tmp_path: Path

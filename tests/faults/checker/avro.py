@@ -126,6 +126,11 @@ def command_of(value: bytes) -> tuple[bytes, bytes, bytes]:
     return found[0], found[1], found[2]
 
 
+def text(raw: bytes) -> str:
+    """The text of a head, which is kept as bytes; what a flipped bit made of it is shown as it is."""
+    return raw.decode(errors="backslashreplace")
+
+
 def headers_of(raw: msgspec.Raw) -> dict[str, bytes]:
     """The headers of a record."""
     return _headers(bytes(raw))

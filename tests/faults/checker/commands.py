@@ -6,7 +6,7 @@ dead letters of its topic; a command whose id was decided before adds nothing.
 
 from typing import Any
 
-from tests.faults.checker.avro import Garbage, Schemas, command_of, headers_of
+from tests.faults.checker.avro import Garbage, Schemas, command_of, headers_of, text
 from tests.faults.checker.evidence import Folder, Record, lines
 from tests.faults.checker.tape import EVENTS, OWNERSHIP, Partition, Tape
 from tests.faults.checker.verdict import Findings
@@ -55,15 +55,15 @@ def _command(
     stream = partition.streams.get(name)
     is_decided = hash(command) in partition.known
     if is_decided and stream is not None and stream.tenant.encode() != tenant:
-        findings.add("tenant", f"a command of {tenant.decode()!r} for {name.decode()}", account=name.decode(), **here)
+        findings.add("tenant", f"a command of {text(tenant)!r} for {text(name)}", account=text(name), **here)
     if is_decided or is_dead:
         return
-    evidence = {"command": command.decode()}
+    evidence = {"command": text(command)}
     if record.offset <= partition.position:
         says = f"the decisions went on to {partition.position} and there is none on this command"
-        findings.add("torn", says, account=name.decode(), evidence=evidence, **here)
+        findings.add("torn", says, account=text(name), evidence=evidence, **here)
     elif folder.is_due(here["topic"], partition.number, record.offset):
-        findings.add("liveness", "it was never decided", account=name.decode(), evidence=evidence, **here)
+        findings.add("liveness", "it was never decided", account=text(name), evidence=evidence, **here)
 
 
 def _invented(partition: Partition, asked: dict[int, int], findings: Findings) -> None:
@@ -84,7 +84,7 @@ def _dead(folder: Folder) -> set[tuple[str, int, int]]:
     found = set()
     for _, _, path in folder.partitions(DEAD):
         for record in lines(path, Record):
-            topic, number, offset = headers_of(record.headers).get("source", b"||").decode().split("|")
+            topic, number, offset = headers_of(record.headers).get("source", b"||").decode(errors="replace").split("|")
             if topic:
                 found.add((topic, int(number), int(offset)))
     return found

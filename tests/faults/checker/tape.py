@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from tests.faults.checker.avro import Garbage, Schemas
+from tests.faults.checker.avro import Garbage, Schemas, text
 from tests.faults.checker.evidence import End, Folder, Record, chunks, lines
 from tests.faults.checker.verdict import Findings
 
@@ -201,12 +201,12 @@ def _read(partition: Partition, dump: Iterator[list[Record]], schemas: Schemas, 
             findings.add("chain", f"term {reign} follows {term} with {kind}", **_here(partition, record))
         if asked <= position and not is_takeover:
             says = f"its command stands at {asked}, that of the event before it at {position}"
-            findings.add("reordered", says, sequence=at, account=name.decode(), **_here(partition, record))
+            findings.add("reordered", says, sequence=at, account=text(name), **_here(partition, record))
         stream = streams.get(name)
         if stream is None:
-            stream = streams[name] = Stream(name.decode(), tenant.decode(), partition)
+            stream = streams[name] = Stream(text(name), text(tenant), partition)
         elif stream.whose != tenant:
-            says = f"the stream is of {stream.tenant!r}, this event of {tenant.decode()!r}"
+            says = f"the stream is of {stream.tenant!r}, this event of {text(tenant)!r}"
             findings.add("tenant", says, sequence=at, account=stream.name, **_here(partition, record))
         if version != stream.version + 1:
             what = "duplicated" if version <= stream.version else "lost"
@@ -301,7 +301,7 @@ def _ghosts(
             _, event_id, *_, command = schemas.head(record.value)
         except Garbage:
             continue  # Nobody can have read it as an event.
-        ghost = Ghost(partition.topic, partition.number, record.offset, event_id.decode())
+        ghost = Ghost(partition.topic, partition.number, record.offset, text(event_id))
         tape.ghosts.setdefault(hash(command), ghost)
         tape.ghosts.setdefault(hash(event_id), ghost)
     if at < count:
