@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Another stack beside the first: make up NAME=second
 NAME ?= dev
 
-.PHONY: help setup demo up down status reset check test bench simulate fix lock clean
+.PHONY: help setup demo up down status reset check test bench simulate faults campaign fix lock clean
 
 help: ## list the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,13 +50,21 @@ bench: setup ## measure beside peers; brief: make bench ROUNDS=1 SECONDS=5 FIGUR
 simulate: setup ## play histories with faults, each from a seed: make simulate SEEDS=1000 START=0 COMMANDS=500
 	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(START),--start $(START)) \
 		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(KNOWN),--known $(KNOWN)) \
-		$(if $(PLANTED),--planted)
+		$(if $(LEDGER),--ledger $(LEDGER))
+
+faults: setup ## faults on a whole stack, each twice, judged: make faults SEED=7 ROWS=F1,F2
+	@$(BIN)/python -m tests.faults faults $(if $(SEED),--seed $(SEED)) $(if $(ROWS),--rows $(ROWS)) \
+		$(if $(LEDGER),--ledger $(LEDGER))
+
+campaign: setup ## rounds of random faults, told to the ledger: make campaign MINUTES=30 SEED=7 ROWS=F1,F2
+	@$(BIN)/python -m tests.faults campaign $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(LEDGER),--ledger $(LEDGER))
 
 fix: setup ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-lock: setup ## lock the libraries of pyproject.toml anew
+lock: setup ## lock the libraries of pyproject.toml and the scanners anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-header pyproject.toml -o requirements.lock
 

@@ -78,7 +78,7 @@ class Client:
         is_read = method == "GET"
         key = key or uuid.uuid4().hex
         asked = f"{method} {route}"
-        command = "" if is_read or route.endswith(MANY) else ids.command_id(self._tenant, account, asked, key)
+        command = "" if is_read or route.endswith(MANY) else self.command(method, route, account, key)
         self._ops += 1
         attempt = self._attempts[command] = self._attempts.get(command, 0) + 1
         invoked = Entry(
@@ -108,6 +108,10 @@ class Client:
         told = Told(_kind(status), status, _decoded(raw), sent)
         self._log.write(_answered(invoked, told, raw, is_kept=is_read or told.kind != "ok"))
         return told
+
+    def command(self, method: str, route: str, account: str, key: str) -> str:
+        """The id of the command that a request under this key becomes."""
+        return ids.command_id(self._tenant, account, f"{method} {route}", key)
 
     async def until_known(
         self, method: str, route: str, body: Any = None, *, within_s: float = 60.0, **asked: str

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import pytest
 
@@ -28,6 +29,28 @@ READY_AGAIN_SECONDS = 60.0
 """Longest way back of everything after a fault: the broker's recovery, then each process by its own."""
 
 
+class Knocked(NamedTuple):
+    """One command that asked whether a partition decides, and what its sender knows of it."""
+
+    partition: int
+    command: str
+    asked_ns: int
+    told_ns: int
+    """When its decision was known, by the monotonic clock; 0 when it never was."""
+
+
+class Doors(Protocol):
+    """Clients of a run that a fault may ask for traffic: what it breaks then meets something under way."""
+
+    async def knock(self) -> list[Knocked]:
+        """One command to each partition of the orders; returns when all outcomes are known."""
+        ...
+
+    async def order(self) -> None:
+        """One order to the venue; returns when it is decided."""
+        ...
+
+
 class WholeStack:
     """A stack under a name of its own, and what stands around it."""
 
@@ -38,6 +61,7 @@ class WholeStack:
         self.said = said
         self.held: set[str] = set()
         self.killed: list[tuple[str, int]] = []
+        self.doors: Doors | None = None
         self._histories = 0
 
     @contextlib.asynccontextmanager
@@ -81,11 +105,20 @@ class WholeStack:
 
     async def until_ready(self, *names: str, within_s: float = READY_AGAIN_SECONDS) -> None:
         """Return when these, or all, do their work and answer their probes."""
-        names = names or tuple(kept.service.name for kept in self.stack.supervisor._kept)
+        names = names or tuple(self.names())
         until = time.monotonic() + within_s
         while waiting := [name for name in names if not (self.is_ready(name) and self._kept(name).service.is_ready())]:
             assert time.monotonic() < until, f"not ready after {within_s:.0f} s: {waiting}; {self.said[-20:]}"
             await asyncio.sleep(0.1)
+
+    def forgive(self) -> None:
+        """Take back what the supervisor counted: deaths that a run brought about are no fault of the process."""
+        for kept in self.stack.supervisor._kept:
+            kept._restarts.clear()
+
+    def names(self) -> list[str]:
+        """Everything that is supervised, servers first."""
+        return [kept.service.name for kept in self.stack.supervisor._kept]
 
     async def until_started_again(self, name: str, dead: int) -> None:
         """Return when another process of this name does the work."""
