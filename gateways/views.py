@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from immutables import Map
 
 from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
@@ -116,9 +117,12 @@ def _converter(kind: Any) -> _Convert:
     if origin in (list, tuple):
         item = _converter(args[0])
         return lambda values: [item(value) for value in values]
-    if origin is dict:
+    if origin is frozenset:
+        member = _converter(args[0])
+        return lambda values: sorted(map(member, values))
+    if origin in (dict, Map):
         entry = _converter(args[1])
-        return lambda values: {name: entry(value) for name, value in values.items()}
+        return lambda values: {str(name): entry(value) for name, value in values.items()}
     return _same
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
-from immutables import Map
 
 from domain.audit import bundle, note
 from domain.audit.bundle import Bundle
@@ -25,13 +24,14 @@ from domain.audit.replay import Past, Until, replay
 from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
+from gateways.audit import pasts
 from gateways.audit import verify as offline
 from gateways.audit.evidence import Evidence, EvidenceMissing, place_of
 from gateways.views import event_shown
 from infra import audit_key
 from infra.audit_files import AuditDamaged, AuditFiles
 from infra.audit_key import KeyUnsafe
-from infra.clock import instant
+from infra.clock import instant, wall
 from infra.kafka.reader import Reader, ReadFailed
 from infra.settings import settings
 from projections.audit.forest import EVENTS
@@ -111,13 +111,21 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
     @commands.command("replay")
     def show_past(
         account: Annotated[str, typer.Option(help="The account.")],
-        as_of: Annotated[str, typer.Option(help="A time such as 2012-06-04T09:30:00-04:00, or a place on the tape.")],
+        as_of: Annotated[
+            str,
+            typer.Option(
+                help="A time of recording such as 2026-11-23T16:00:00-05:00, or a place: topic/partition/sequence. "
+                "As it is now when empty."
+            ),
+        ] = "",
         as_json: AsJson = False,
     ) -> None:
-        """Show an account as it was: prices and quantities in units of 1e-8, cash in cents, as on the tape."""
+        """Show an account as it was, in every context: amounts as decimals, times in UTC."""
         past = _answer(_replay(account, as_of, tape()), as_json)
-        plain = msgspec.to_builtins(past, enc_hook=_plain)
-        _say(as_json, plain, json.dumps(plain, indent=2))
+        if as_json:
+            _say(as_json, {context: pasts.plain(each) for context, each in past.items()}, "")
+        else:
+            pasts.show(past)
 
     return commands
 
@@ -148,7 +156,7 @@ def _verify_proof(path: Path, key: str, as_json: bool) -> None:
 
 
 def _verify_tape(topics: Sequence[str], key: str, kept: Sequence[Path], as_json: bool) -> None:
-    count, findings = _answer(_check(topics, key, kept), as_json)
+    count, findings = _answer(_check(topics, key, kept), as_json, is_check=True)
     rows = [msgspec.to_builtins(finding) for finding in findings]
     said = "\n".join(map(str, findings)) or f"VERIFIED {count} records are what was signed"
     _say(as_json, {"verified": not findings, "records": count, "findings": rows}, said)
@@ -192,10 +200,14 @@ async def _replay(account: str, as_of: str, tape: Tape) -> dict[str, Past]:
         async for record in records:
             if record.key == account.encode():
                 events[topics[record.topic]].append(tape.decode(record.value))
+    if not any(events.values()):
+        raise EvidenceMissing(f"no event on the tape is of the account {account}: check its id")
     return replay(account, until, lambda context, _: events[context], tape.deciders)
 
 
 async def _until(evidence: Evidence, as_of: str, tape: Tape) -> Until:
+    if not as_of:
+        return Until(Micros(wall()))
     place = place_of(as_of)
     if place is None:
         try:
@@ -223,27 +235,23 @@ def _verifier(key: str) -> Verifier:
     return Verifier.parse(key if "+" in key else Path(key).read_text("utf-8"))
 
 
-def _plain(value: object) -> object:
-    """Maps of the immutable kind as plain ones."""
-    if isinstance(value, Map):
-        return dict(value)
-    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
-
-
-def _answer(question: Awaitable[T], as_json: bool) -> T:
+def _answer(question: Awaitable[T], as_json: bool, *, is_check: bool = False) -> T:
     async def ask() -> T:
         return await question
 
     try:
         return asyncio.run(ask())
     except EXPECTED as error:
-        _fail(as_json, MISSING, str(error))
+        _fail(as_json, MISSING, str(error), is_check=is_check)
 
 
 def _say(as_json: bool, answer: object, text: str) -> None:
     typer.echo(msgspec.json.encode(answer).decode() if as_json else text)
 
 
-def _fail(as_json: bool, code: int, reason: str) -> NoReturn:
-    typer.echo(json.dumps({"verified": False, "error": reason}) if as_json else f"NOT VERIFIED: {reason}", err=True)
+def _fail(as_json: bool, code: int, reason: str, *, is_check: bool = True) -> NoReturn:
+    """Say why there is no answer; only a check says of what it was given that it is not verified."""
+    told = {"verified": False, "error": reason} if is_check else {"error": reason}
+    prefix = "NOT VERIFIED" if is_check else "refused"
+    typer.echo(json.dumps(told) if as_json else f"{prefix}: {reason}", err=True)
     raise typer.Exit(code)

@@ -36,6 +36,7 @@ from tests.kit.orders import credited, opened, placed
 pytestmark = pytest.mark.kafka
 ACCOUNT = "acc-1"
 EVENTS_COUNT = 300
+CASH = "100000.00"
 Run = Callable[..., Any]
 
 
@@ -141,6 +142,11 @@ def test_a_signed_tape_answers_every_question(world: World, run: Run, state_dir:
 
     past = json.loads(run("replay", "--account", ACCOUNT, "--as-of", world.place(11), "--json").stdout)
     assert (past[world.context]["events"], len(past[world.context]["state"]["working"])) == (12, 10)
+    assert past[world.context]["state"]["cash"] == CASH
+    assert past[world.context]["state"]["working"]["walnut-2"]["quantity"] == "1"
+    told = run("replay", "--account", ACCOUNT).stdout
+    assert f"{world.context}: {EVENTS_COUNT} events" in told
+    assert CASH in told
     at_ten = json.loads(
         run("replay", "--account", ACCOUNT, "--as-of", "1970-01-01T00:00:00.000010+00:00", "--json").stdout
     )
@@ -165,6 +171,11 @@ def test_what_is_missing_is_said(world: World, run: Run) -> None:
     assert "no event answers the command acorn" in run("prove", "acorn").stderr
     assert run("verify").exit_code == 2
     assert run("replay", "--account", ACCOUNT, "--as-of", "yesterday").exit_code == cli.MISSING
+    stranger = run("replay", "--account", "acc-l")
+    assert stranger.exit_code == cli.MISSING
+    assert stranger.stderr == "refused: no event on the tape is of the account acc-l: check its id\n"
+    before = run("replay", "--account", ACCOUNT, "--as-of", "1969-12-31T23:00:00+00:00")
+    assert (before.exit_code, before.stdout) == (0, f"nothing by then in {world.context}\n")
 
 
 def test_the_time_is_never_before_the_last_checkpoint(world: World) -> None:
