@@ -113,6 +113,15 @@ class Onfido:
             if refused.status != NOT_FOUND:
                 raise
 
+    async def forget_check(self, check_id: str) -> bool:
+        """Have the vendor delete the person of this check; whether it had ever heard of one."""
+        run = await self.find_run(check_id)
+        applicant_id = run.applicant_id if run else await self._find_applicant(check_id)
+        if applicant_id is None:
+            return False
+        await self.forget(applicant_id)
+        return True
+
     async def _create_applicant(self, applicant: Applicant, check_id: str) -> str:
         given = {name: value for name, value in msgspec.to_builtins(applicant).items() if value is not None}
         given["dob"] = given.pop("date_of_birth")

@@ -37,7 +37,8 @@ async def test_an_erased_person_is_gone_and_the_tape_is_what_was_signed(stack: W
     (trader, other) = await market.open_and_fund(2)
     before = (await trader.read(CHECKS))[1]["checks"]
     assert "sealed" in await tapeline(stack, "privacy", "show", trader.account_id, "--tenant", TENANT)
-    await tapeline(stack, "privacy", "erase", trader.account_id, "--tenant", TENANT, "--yes")
+    said = await tapeline(stack, "privacy", "erase", trader.account_id, "--tenant", TENANT, "--yes")
+    assert "told to delete 1 applicants" in said, "the vendor forgets too"
     assert (await trader.check()).status == 410
     assert (await trader.read(CHECKS))[1]["checks"] == before, "that he was checked stays known"
     assert (await other.check()).status == 201

@@ -2,30 +2,60 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
+from deploy.local.postgres import LocalPostgres
 from gateways.operations import privacy
 from infra import sealing
+from infra.avro.codec import Codec
+from infra.kyc.onfido import Onfido
+from infra.postgres import Database
 from infra.sealing import Erased, Vault
 from infra.settings import settings
+from projections.onboarding.checks import kyc_checks
+from tests.kit import kyc
+from tests.kit.onfido import TOKEN, WORKFLOW, access, ask, person, vendor
+from tests.kit.tape import Tape
+from tests.projections.hosting import projector_of
 
+pytestmark = pytest.mark.postgres
 Verb = Callable[..., Coroutine[Any, Any, Any]]
 FIELD = "onboarding.applicant"
+ERASE = ("erase", "ann", "--tenant", "acme", "--yes", "--json")
+NOWHERE = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
-def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Verb]:
+async def checks(postgres: LocalPostgres, codec: Codec, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database of the test's own that knows of no check."""
+    name, server = f"test_{uuid.uuid4().hex[:10]}", Database(postgres.dsn)
+    await asyncio.wait_for(server.until_up(), 30)
+    await server.execute(f"CREATE DATABASE {name}")
+    await server.close()
+    (tmp_path / "dsn").write_text(urlsplit(postgres.dsn)._replace(path=f"/{name}").geturl())
+    database = Database((tmp_path / "dsn").read_text())
+    await projector_of(database, codec, [kyc_checks])
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def verb(tmp_path: Path, checks: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Verb]:
     """Runs one verb of `tapeline privacy` over a vault of the test's own."""
     monkeypatch.setenv("TAPELINE_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("TAPELINE_POSTGRES", (tmp_path / "dsn").read_text())
     monkeypatch.setenv("COLUMNS", "200")
     settings.cache_clear()
 
     async def run(*args: str, said: str = "") -> Any:
+        settings.cache_clear()  # A test says where the vendor is once it is there.
         return await asyncio.to_thread(CliRunner().invoke, privacy.app, args, input=said)
 
     yield run
@@ -40,10 +70,10 @@ async def vault(verb: Verb) -> tuple[Vault, bytes]:
 
 
 async def test_a_person_is_erased_for_every_process(verb: Verb, vault: tuple[Vault, bytes]) -> None:
-    args = ("erase", "ann", "--tenant", "acme", "--yes", "--json")
-    first, second = await verb(*args), await verb(*args)
+    first, second = await verb(*ERASE), await verb(*ERASE)
     assert (first.exit_code, second.exit_code) == (0, 0)
-    assert json.loads(first.stdout) == {"tenant": "acme", "account_id": "ann", "status": "erased", "erased_now": True}
+    said = json.loads(first.stdout)
+    assert (said["tenant"], said["account_id"], said["status"], said["erased_now"]) == ("acme", "ann", "erased", True)
     assert json.loads(second.stdout)["erased_now"] is False
     with pytest.raises(Erased):
         await vault[0].unseal("acme", "ann", vault[1], FIELD)
@@ -83,3 +113,56 @@ async def test_a_key_file_that_is_open_to_others_is_one_line_and_exit_1(
     assert told.exit_code == 1
     assert "chmod 600" in told.stderr
     assert len(told.stderr.splitlines()) == 1
+
+
+async def test_the_vendor_is_told_to_delete_whom_it_checked(
+    verb: Verb,
+    vault: tuple[Vault, bytes],
+    checks: Database,
+    codec: Codec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tape = Tape(codec)
+    tape.decide("onboarding", "ann", kyc.request("c-1"))
+    tape.decide("onboarding", "bob", kyc.request("c-2"))
+    await (await projector_of(checks, codec, [kyc_checks])).apply(tape.arrived)
+    async with vendor(tmp_path, NOWHERE) as program, Onfido.open(access(program)) as client:
+        runs = [
+            await client.ensure_run(person(), check_id=check, customer=f"acme/{who}", workflow_id=WORKFLOW)
+            for check, who in (("c-1", "ann"), ("c-2", "bob"))
+        ]
+        monkeypatch.setenv("TAPELINE_ONFIDO_URL", access(program).url)
+        monkeypatch.setenv("TAPELINE_ONFIDO_TOKEN", TOKEN)
+        said = await verb(*ERASE)
+        assert said.exit_code == 0, said.stderr
+        assert json.loads(said.stdout)["vendor"] == "told to delete 1 applicants"
+        known = [(await ask(program, "GET", f"/applicants/{run.applicant_id}"))[0] for run in runs]
+        assert known == [404, 200]
+        assert (await verb(*ERASE)).exit_code == 0
+
+
+async def test_a_vendor_that_cannot_be_told_is_named_and_told_by_erasing_again(
+    verb: Verb, vault: tuple[Vault, bytes], checks: Database, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(codec)
+    tape.decide("onboarding", "ann", kyc.request("c-1"))
+    await (await projector_of(checks, codec, [kyc_checks])).apply(tape.arrived)
+    monkeypatch.setenv("TAPELINE_ONFIDO_URL", "http://127.0.0.1:9/v3.6")
+    said = await verb(*ERASE)
+    assert said.exit_code == 1
+    assert (json.loads(said.stdout)["status"], json.loads(said.stdout)["vendor"]) == ("erased", "not told")
+    assert "the KYC vendor was not told" in said.stderr
+    assert "erase again" in said.stderr
+    with pytest.raises(Erased):
+        await vault[0].unseal("acme", "ann", vault[1], FIELD)
+
+
+async def test_a_database_that_is_away_does_not_keep_a_person(
+    verb: Verb, vault: tuple[Vault, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAPELINE_POSTGRES", "postgresql://127.0.0.1:1/none")
+    said = await verb(*ERASE)
+    assert (said.exit_code, json.loads(said.stdout)["vendor"]) == (1, "not told")
+    with pytest.raises(Erased):
+        await vault[0].unseal("acme", "ann", vault[1], FIELD)

@@ -116,6 +116,15 @@ async def test_a_person_is_forgotten_also_twice(tmp_path: Path) -> None:
         assert (await ask(program, "GET", f"/applicants/{run.applicant_id}"))[0] == 404
 
 
+async def test_the_person_of_a_check_is_forgotten_with_a_run_or_without(tmp_path: Path) -> None:
+    async with vendor(tmp_path, NOWHERE) as program, Onfido.open(access(program)) as client:
+        run = await started(client)
+        left = await client._create_applicant(person(), "c-2")
+        assert [await client.forget_check(check) for check in ("c-1", "c-2", "c-3")] == [True, True, False]
+        for applicant_id in (run.applicant_id, left):
+            assert (await ask(program, "GET", f"/applicants/{applicant_id}"))[0] == 404
+
+
 async def test_a_no_names_the_fields_and_nobody(tmp_path: Path) -> None:
     async with vendor(tmp_path, NOWHERE) as program, Onfido.open(access(program)) as client:
         bad = person("Planted<script>", date_of_birth="31 January planted")
