@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from gateways import terminal
 from gateways.operations import dead as letters
 from gateways.operations import privacy, tape, to_parquet
 from gateways.operations import status as state
@@ -137,7 +138,7 @@ def _tape(system: System) -> typer.Typer:
             found = _run(lambda reader: tape.inspect(reader, system.codec(), tape.position(position)))
         except tape.PositionRefused as refused:
             raise typer.BadParameter(str(refused)) from refused
-        _print(found) if as_json else out.print(found)
+        _print(found) if as_json else _tell(found)
         if found.problem:
             print(f"PROBLEM: {found.problem}", file=sys.stderr)  # noqa: T201  for the person at the terminal
             raise typer.Exit(1)
@@ -198,10 +199,14 @@ def _dead(system: System) -> typer.Typer:
                 typer.echo(f"{letter.id}  {letter.cause:15} {letter.source}  {letter.detail}")
 
     @app.command()
-    def show(letter_id: str, to: Annotated[Path | None, typer.Option(help="Write the bytes here.")] = None) -> None:
-        """One dead letter with its bytes."""
+    def show(
+        letter_id: str,
+        to: Annotated[Path | None, typer.Option(help="Write the bytes here.")] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """One dead letter with its bytes: text where they are text, else hexadecimal."""
         letter = one(letter_id)
-        out.print(letter, highlight=False)
+        terminal.show(letters.shown(letter), as_json=as_json)
         if to is not None:
             to.write_bytes(letter.value)
 
@@ -224,6 +229,14 @@ def _dead(system: System) -> typer.Typer:
         _print({"position": position}) if as_json else typer.echo(f"sent again: {position}")
 
     return app
+
+
+def _tell(found: tape.Seen) -> None:
+    """A record, part by part, as it stands on the tape: amounts there are integers of a stated scale."""
+    rows = {"position": found.position, "type": found.type or "(unreadable)", "key": found.key}
+    for part in ("headers", "meta", "payload"):
+        rows |= {f"{part}.{name}": value for name, value in getattr(found, part).items()}
+    terminal.show(rows, as_json=False)
 
 
 def _run(work: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:

@@ -19,7 +19,7 @@ class NotRedriven(ValueError):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that was set aside, key and value as they came. `source` is topic|partition|offset of the original."""
+    """A record that was set aside, key and value as they came. `source` is the original's tape position."""
 
     id: str
     cause: str
@@ -29,6 +29,21 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     value: bytes
     headers: dict[str, bytes]
+
+
+def shown(letter: DeadLetter) -> dict[str, str | int]:
+    """As a person reads it: bytes as text where they are printable text, else in hexadecimal, which says so."""
+    return {
+        "id": letter.id,
+        "cause": letter.cause,
+        "detail": letter.detail,
+        "source": letter.source,
+        "size": letter.size,
+        "kept": len(letter.value),
+        "key": _readable(letter.key),
+        "value": _readable(letter.value),
+        **{f"headers.{name}": _readable(value) for name, value in letter.headers.items()},
+    }
 
 
 async def letters(reader: Reader, topics: Sequence[str]) -> AsyncIterator[DeadLetter]:
@@ -52,7 +67,7 @@ async def redrive(sender: Sender, letter: DeadLetter) -> str:
             f"{letter.id}: only {len(letter.value)} of {letter.size} bytes were kept; read the original at "
             f"{letter.source} and send it with a tool of Kafka's"
         )
-    topic, partition, _ = letter.source.split("|")
+    topic, partition, _ = letter.source.rsplit(":", 2)
     headers = {**letter.headers, "redriven-from": letter.id.encode()}
     offset = await sender.send(topic, letter.key, letter.value, headers, int(partition))
     return f"{topic}:{partition}:{offset}"
@@ -64,7 +79,7 @@ def _letter(arrived: Arrived) -> DeadLetter:
         id=text.get("id", ""),
         cause=text.get("cause", ""),
         detail=text.get("detail", ""),
-        source=text.get("source", ""),
+        source=text.get("source", "").replace("|", ":"),  # As `tape inspect` takes it.
         size=int(text.get("bytes", "0") or "0"),
         key=arrived.key,
         value=arrived.value,
@@ -72,3 +87,11 @@ def _letter(arrived: Arrived) -> DeadLetter:
             name.removeprefix(ORIGINAL): value for name, value in arrived.headers.items() if name.startswith(ORIGINAL)
         },
     )
+
+
+def _readable(value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return f"hex {value.hex()}"
+    return text if text.isprintable() else f"hex {value.hex()}"

@@ -62,6 +62,8 @@ async def test_inspect_shows_a_record_and_a_problem_is_exit_1(installation: Inst
         await installation.events(1)
     shown = await verb("tape", "inspect", f"{topic}:0:0", "--json")
     assert (shown.exit_code, json.loads(shown.stdout)["type"]) == (0, "OwnershipTaken")
+    lines = (await verb("tape", "inspect", f"{topic}:0:0")).stdout.splitlines()
+    assert any("meta.sequence" in line and " 0 " in line for line in lines)
     await installation.raw(b"garbage")
     broken = await verb("tape", "inspect", f"{installation.context}.commands:0:1")
     assert broken.exit_code == 1
@@ -96,6 +98,9 @@ async def test_a_dead_letter_is_listed_shown_and_redriven(
     assert letter["id"] in (await verb("dead", "list")).stdout
     shown = await verb("dead", "show", letter["id"], "--to", str(tmp_path / "bytes"))
     assert shown.exit_code == 0, shown.stderr
+    assert "gar[/]bage" in shown.stdout
+    told = json.loads((await verb("dead", "show", letter["id"], "--json")).stdout)
+    assert (told["value"], told["source"]) == ("gar[/]bage", f"{installation.context}.commands:0:0")
     assert (tmp_path / "bytes").read_bytes() == b"gar[/]bage"
     again = json.loads((await verb("dead", "redrive", letter["id"], "--json")).stdout)
     assert again == {"position": f"{installation.context}.commands:0:1"}

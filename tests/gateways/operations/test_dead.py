@@ -42,7 +42,7 @@ async def test_a_letter_says_what_why_and_where_and_a_repeat_is_left_out(
 ) -> None:
     await bury(installation, Arrived(commands, 0, 41, b"\xff\x00key", b"garbage", {}), times=3)
     (letter,) = await all_of(reader, commands)
-    assert (letter.cause, letter.detail, letter.source) == ("GARBAGE", "it sang", f"{commands}|0|41")
+    assert (letter.cause, letter.detail, letter.source) == ("GARBAGE", "it sang", f"{commands}:0:41")
     assert (letter.key, letter.value, letter.size) == (b"\xff\x00key", b"garbage", 7)
     assert letter.id
 
