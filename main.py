@@ -11,12 +11,15 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 import uvloop
+from pydantic import SecretStr
 
 import contexts
 from demo.play import play
+from deploy.local.addresses import SETTINGS_FILE
 from gateways import gateway, receipts, registry
 from gateways.audit import cli as audit_cli
 from gateways.audit import rest as audit_rest
@@ -39,7 +42,7 @@ from infra.kafka.sender import Sender
 from infra.kafka.topics import declare
 from infra.kafka.writer import TapeWriter
 from infra.postgres import Database
-from infra.settings import PARTITIONS, settings
+from infra.settings import PARTITIONS, Settings, settings
 from projections import cli as projections_cli
 from projections import projector
 from projections.audit.host import Audit
@@ -237,10 +240,25 @@ def run(name: str) -> None:
 
 
 @app.command()
-def env() -> None:
+def env(
+    name: Annotated[str, typer.Option(help="Of another stack: `demo`, or the NAME that `make up` was given.")] = "",
+) -> None:
     """Print where the stack of `make up` is, as lines for a shell: eval "$(./tapeline env)"."""
-    for name, value in settings().model_dump(mode="json").items():
-        typer.echo(f"export TAPELINE_{name.upper()}={shlex.quote(str(value))}")
+    where = settings() if not name else _settings_of(name)
+    for key, value in where.model_dump().items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        # A secret in the clear stays where it is; one that is named by its file is told by that name.
+        if not isinstance(value, SecretStr) or text.startswith("@"):
+            typer.echo(f"export TAPELINE_{key.upper()}={shlex.quote(text)}")
+
+
+def _settings_of(stack: str) -> Settings:
+    """What the stack of this name wrote down when it came up, whatever the environment says."""
+    told = ROOT / ".tapeline" / stack / SETTINGS_FILE
+    if not told.is_file():
+        raise typer.BadParameter(f"no stack named {stack} was ever up here: `make up NAME={stack}` starts one")
+    given = (line.partition("=") for line in told.read_text().splitlines())
+    return Settings.model_validate({key.removeprefix("TAPELINE_").lower(): value for key, _, value in given})
 
 
 @app.command()
@@ -268,4 +286,4 @@ async def _until_told(process: Process) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="tapeline")

@@ -78,6 +78,8 @@ class Summary(msgspec.Struct, kw_only=True):
     partner_resumed: int
     load_average: str
     proof: str
+    account: str
+    """One that traded: the commands to look further name it."""
     figures: Figures
 
 
@@ -149,6 +151,7 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
         partner_resumed=partner.resumed,
         load_average=" ".join(f"{load:.1f}" for load in os.getloadavg()),
         proof=said,
+        account=next(reversed(ending.fills)),
         figures=figures,
     )
     (Path(addresses.state_dir) / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
@@ -288,7 +291,8 @@ def _tell(summary: Summary, addresses: Addresses) -> None:
     verdict = "every book balances with the venue's records" if summary.is_good else "the demo FAILED"
     console.print(f"[bold]{verdict}[/]; {addresses.state_dir}/summary.json", highlight=False)
     console.print(
-        "look further: `make up`, then `./tapeline status`, `./tapeline tape tail orders.events`, "
-        "`./tapeline audit --help`",
+        f'look further on this tape: `make up NAME={NAME}`, `eval "$(./tapeline env --name {NAME})"`, then '
+        "`./tapeline status`, `./tapeline audit verify --tape`, `./tapeline tape count orders.events`, "
+        f"`./tapeline audit replay --account {summary.account}`",
         highlight=False,
     )
