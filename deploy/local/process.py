@@ -3,10 +3,11 @@
 import http.client
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.local import children
+from deploy.local import children, spare
 
 START_LIMIT_S = 60.0
 """Longest start of a process of ours: a take-over after a crash may wait for the broker's own recovery."""
@@ -28,8 +29,13 @@ class AppProcess:
         log: Path,
         is_ready: Callable[[int], bool] = lambda _: True,
         cwd: Path | None = None,
+        has_spare: bool = False,
     ) -> None:
-        """`is_ready` is given the process id, so that it can tell our listener from somebody else's."""
+        """`is_ready` is given the process id, so that it can tell our listener from somebody else's.
+
+        With a spare another process of the same program waits, everything imported: a restart costs no start. It is
+        only kept on Linux, where the kernel ends it with us.
+        """
         self.name = name
         self.log = log
         self.start_limit_s = START_LIMIT_S
@@ -37,7 +43,9 @@ class AppProcess:
         self._env = {**os.environ, **env}
         self._is_ready = is_ready
         self._cwd = cwd
+        self._has_spare = has_spare and sys.platform.startswith("linux")
         self._child: subprocess.Popen[bytes] | None = None
+        self._spare: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -51,25 +59,39 @@ class AppProcess:
 
     def launch(self) -> None:
         """Start it and come back."""
+        if self._spare is not None and self._spare.poll() is None:
+            self._child, self._spare = self._spare, None
+            self._child.send_signal(spare.WORD)
+            return
         children.end_leftover(self.log, limit_s=STOP_LIMIT_S)
-        self._child = children.spawn(self._argv, log=self.log, env=self._env, cwd=self._cwd)
+        self._child = self._spawned(self._argv)
 
     def is_ready(self) -> bool:
         """Whether its probe says so."""
         pid = self.pid
-        return pid is not None and self._is_ready(pid)
+        is_ready = pid is not None and self._is_ready(pid)
+        if is_ready and self._has_spare and self._spare is None:
+            self._spare = self._spawned((*spare.command(), *self._argv[1:]))
+        return is_ready
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after a limit."""
+        if self._spare is not None:
+            children.kill(self._spare)
+            self._spare = None
         if self._child is not None:
             children.stop(self._child, limit_s=STOP_LIMIT_S)
             self._child = None
 
     def kill(self) -> None:
-        """SIGKILL, to all it started as well."""
+        """SIGKILL, to all it started as well; a spare is for the next launch."""
         if self._child is not None:
             children.kill(self._child)
             self._child = None
+
+    def _spawned(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        with spare.word_kept():
+            return children.spawn(argv, log=self.log, env=self._env, cwd=self._cwd)
 
 
 def listens(port: int) -> Callable[[int], bool]:

@@ -19,6 +19,7 @@ class Row(NamedTuple):
     argv: tuple[str, ...]
     is_ready: Callable[[int], bool]
     env: Mapping[str, str] = {}
+    has_spare: bool = False
 
 
 ENDLESS = 0
@@ -50,7 +51,9 @@ def _ours(name: str, addresses: Addresses) -> Row:
     argv = (sys.executable, "main.py", "run", name)
     port = addresses.metrics[name]
     door = addresses.gateway_port if name == "gateway" else port
-    return Row(name, argv, process.answers(door), {"TAPELINE_METRICS_PORT": str(port)})
+    env = {"TAPELINE_METRICS_PORT": str(port)}
+    # While nobody decides every door waits; whatever else is away is only late.
+    return Row(name, argv, process.answers(door), env, has_spare=name == "deciders")
 
 
 def _market(addresses: Addresses, days: int) -> Row:

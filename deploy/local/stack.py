@@ -115,7 +115,9 @@ class Stack:
     def _process(self, row: Row, chosen: Addresses) -> AppProcess:
         env = chosen.env() | dict(row.env) | {"PYTHONUNBUFFERED": "1"}
         log = self.logs / f"{row.name}.log"
-        return AppProcess(row.name, row.argv, env=env, log=log, is_ready=row.is_ready, cwd=self.root)
+        return AppProcess(
+            row.name, row.argv, env=env, log=log, is_ready=row.is_ready, cwd=self.root, has_spare=row.has_spare
+        )
 
     def _run_prepare(self, chosen: Addresses) -> None:
         """Topics and tables, declared once before anybody uses them."""

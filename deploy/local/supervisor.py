@@ -16,13 +16,13 @@ from typing import Protocol
 from deploy.local import children
 from deploy.local.children import NotReady
 
-LOOK_EVERY_S = 0.05
-"""Pause between two looks at all services."""
+LOOK_EVERY_S = 0.02
+"""Pause between two looks at all services; a look costs a system call each."""
 RESTARTS_MAX = 5
 """Restarts of one service within RESTART_WINDOW_S: more of them are a fault that restarting does not cure."""
 RESTART_WINDOW_S = 60.0
 BACKOFF_FIRST_S = 0.2
-"""Wait before the first restart; it doubles with each restart within the window."""
+"""Wait before the second restart; it doubles with each restart within the window. The first is at once."""
 BACKOFF_MAX_S = 5.0
 """Longest wait before a restart."""
 
@@ -187,7 +187,9 @@ class _Kept:
                 f"{self.service.name} died {RESTARTS_MAX + 1} times within {RESTART_WINDOW_S:.0f} s; everything is "
                 f"stopped. {children.tail(self.service.log)}"
             )
-        return min(BACKOFF_FIRST_S * 2.0 ** len(self._restarts), BACKOFF_MAX_S)
+        if not self._restarts:
+            return 0.0
+        return min(BACKOFF_FIRST_S * 2.0 ** (len(self._restarts) - 1), BACKOFF_MAX_S)
 
     def _is_late(self) -> bool:
         since = self._starting_since

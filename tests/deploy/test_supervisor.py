@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import children, process, supervisor
+from deploy.local import children, folders, process, supervisor
 from deploy.local.children import NotReady
 from deploy.local.ports import one as free_port
 from deploy.local.process import AppProcess
@@ -21,6 +21,19 @@ from tests.deploy.supervise import SLEEPER
 SERVER = """
 import http.server, sys
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+BEGINNER = """
+import os, time
+
+print("imported", os.getpid(), flush=True)
+
+def app():
+    print("begun", os.getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    app()
 """
 
 
@@ -90,6 +103,55 @@ def test_a_process_is_not_ready_when_another_answers_on_its_port(watcher: Superv
     impostor.start_limit_s = 0.5
     with pytest.raises(NotReady, match="impostor not ready"):
         watcher.bring(impostor)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a spare is kept on Linux only")
+def test_a_spare_that_has_read_all_its_code_begins_when_the_first_dies(watcher: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "beginner.py").write_text(BEGINNER)
+    env = {"PYTHONPATH": str(folders.ROOT)}
+    argv = [sys.executable, "beginner.py"]
+    beginner = AppProcess(
+        "beginner", argv, env=env, log=tmp_path / "beginner.log", is_ready=lambda _: True, cwd=tmp_path, has_spare=True
+    )
+
+    def told(what: str) -> list[int]:
+        lines = beginner.log.read_text().splitlines()
+        return [int(line.split()[1]) for line in lines if line.startswith(what)]
+
+    watcher.bring(beginner)
+    first = beginner.pid
+    assert first is not None
+    assert eventually(lambda: len(told("imported")) == 2)
+    (spare,) = set(told("imported")) - {first}
+    assert told("begun") == [first]
+    os.kill(first, signal.SIGKILL)
+
+    def is_back() -> bool:
+        watcher.look()
+        return told("begun") == [first, spare] and len(told("imported")) == 3
+
+    assert eventually(is_back)
+    assert beginner.pid == spare
+    watcher.stop()
+    assert eventually(lambda: all(is_gone(pid) for pid in told("imported")))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a spare is kept on Linux only")
+def test_a_spare_that_died_itself_is_not_waited_for(watcher: Supervisor, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", SLEEPER]  # No program that a spare could import: it ends at once.
+    sleeper = AppProcess("sleeper", argv, env={}, log=tmp_path / "sleeper.log", cwd=tmp_path, has_spare=True)
+    watcher.bring(sleeper)
+    first, spare = sleeper.pid, sleeper._spare
+    assert first is not None
+    assert spare is not None
+    assert spare.wait(30) != 0
+    os.kill(first, signal.SIGKILL)
+
+    def is_back() -> bool:
+        watcher.look()
+        return sleeper.pid not in {None, first, spare.pid}
+
+    assert eventually(is_back)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
