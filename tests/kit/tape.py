@@ -48,6 +48,7 @@ class Tape:
         self._hashes: dict[tuple[str, int], bytes] = {}
         self._terms: dict[tuple[str, int], int] = {}
         self._commands = 0
+        self._newest = ""
         self._recorded_at = 1_700_000_000_000_000
 
     def partition_of(self, account_id: str) -> int:
@@ -111,6 +112,9 @@ class Tape:
         self._versions[context, stream_id] += 1
         self._recorded_at += 1_000
         sequence = self._sequences[place]
+        # A saga's command follows from an event; here that is the one before it, of whichever account.
+        cause = self._newest if actor.startswith("saga:") else "request"
+        self._newest = event_id(*place, sequence)
         recorded = Recorded(
             event=event,
             event_id=event_id(*place, sequence),
@@ -123,7 +127,7 @@ class Tape:
             command_position=sequence,
             command_id=command[0],
             digest=command[1],
-            causation_id="request",
+            causation_id=cause,
             correlation_id="request",
             actor=actor,
             at=Micros(self._recorded_at - 500),

@@ -22,7 +22,7 @@ import structlog
 
 import contexts
 from infra.settings import KNOWN_COMMANDS_MAX
-from tests.simulation import planted
+from tests.faults import ledger
 from tests.simulation.codec import SharedCodec
 from tests.simulation.history import Outcome, Simulation
 from tests.simulation.options import drawn
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--commands", type=int, default=500, help="of clients; sagas and the venue add theirs")
     parser.add_argument("--known", type=int, default=KNOWN_COMMANDS_MAX, help="command ids that a stream remembers")
     parser.add_argument("--traces", action="store_true", help="print the hash of each history")
-    parser.add_argument("--planted", action="store_true", help="plant known bugs, one at a time, and say who sees them")
+    parser.add_argument("--ledger", type=Path, help="append a line of the run to this file")
     given = parser.parse_args()
     # What processes say of each other's deaths by the thousand is nobody's news here.
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
@@ -50,15 +50,13 @@ def main() -> int:
     simulation = Simulation(SharedCodec(contexts.messages()))
     simulation.play(drawn(given.start, 1))  # Everything is read that is read once: no collector need look at it again.
     gc.freeze()
-    if given.planted:
-        return planted.table(simulation, given.seeds, given.commands)
     return _play(simulation, given)
 
 
 def _play(simulation: Simulation, given: argparse.Namespace) -> int:
     began = time.process_time()
     sums: Counter[str] = Counter()
-    failed = 0
+    failed: list[Outcome] = []
     for number in range(given.seeds):
         seed = given.start + number
         options = msgspec.structs.replace(drawn(seed, given.commands), known_max=given.known)
@@ -69,17 +67,44 @@ def _play(simulation: Simulation, given: argparse.Namespace) -> int:
         if given.traces:
             print(seed, outcome.trace)
         if outcome.faults:
-            failed += 1
+            failed.append(outcome)
             _tell(outcome)
-        _progress(number + 1, given.seeds, failed)
+        _progress(number + 1, given.seeds, len(failed))
     spent_s = time.process_time() - began
     print(
-        f"{given.seeds} histories, {failed} failed: {given.seeds * given.commands} commands of clients, "
+        f"{given.seeds} histories, {len(failed)} failed: {given.seeds * given.commands} commands of clients, "
         f"{sums['decided']} decided in all, {sums['injected']} faults injected, "
         f"{sums['virtual_s']} s of virtual time; {spent_s:.1f} s of processor time, "
         f"{60 * given.seeds / spent_s:.0f} histories a minute and core"
     )
+    if given.ledger:
+        ledger.append(_line(given, sums, failed, spent_s), given.ledger)
     return 1 if failed else 0
+
+
+def _line(given: argparse.Namespace, sums: Counter[str], failed: list[Outcome], spent_s: float) -> ledger.Line:
+    """The run as the ledger keeps it: a trial is a history."""
+    return ledger.Line(
+        run="simulation",
+        at=ledger.now(),
+        commit=ledger.commit(),
+        seed=given.start,
+        profile="simulated",
+        trials={"S1": given.seeds},
+        failed={"S1": len(failed)} if failed else {},
+        operations={
+            "commands_of_clients": given.seeds * given.commands,
+            "decided": sums["decided"],
+            "faults_injected": sums["injected"],
+            "processes_ended": sums["died"],
+            "virtual_seconds": sums["virtual_s"],
+        },
+        findings=[
+            {"seed": each.options.seed, "commands": each.options.commands, "says": each.faults[0]}
+            for each in failed[: ledger.FAILED_MAX]
+        ],
+        figures={"histories_a_minute_and_core": round(60 * given.seeds / spent_s, 1), "processor_s": round(spent_s, 1)},
+    )
 
 
 def _tell(outcome: Outcome) -> None:

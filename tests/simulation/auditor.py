@@ -66,6 +66,7 @@ class Auditor:
         self._versions: dict[tuple[str, str], int] = defaultdict(int)
         self._accepted: dict[Partition, set[bytes]] = defaultdict(set)
         self._snapshots: dict[Partition, tuple[int, bytes]] = {}
+        self._event_ids: set[str] = set()
 
     def fault(self, what: str) -> None:
         """Something that must never be."""
@@ -134,6 +135,9 @@ class Auditor:
         if name != "OwnershipTaken":
             wrong += self._caused(place, record, meta)
             wrong += self.books.take(stream, name, event)
+            if meta["actor"].startswith("saga:") and meta["causation_id"] not in self._event_ids:
+                wrong.append(f"its saga names a cause that is no event: {meta['causation_id']!r}")
+        self._event_ids.add(meta["event_id"])
         self.events[context, command_id] = (*place, sequence, name)
         self.undecided.pop((context, command_id), None)
         for what in wrong:

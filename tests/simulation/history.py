@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from infra import bus, readback
 from infra.kafka import fence, protocol2
 from infra.kafka.records import Arrived, Partition
 from streams import deciders, following, partition, replay
-from tests.simulation import verdict
+from tests.simulation import forger, verdict
 from tests.simulation.auditor import Auditor
 from tests.simulation.books import Account
 from tests.simulation.clients import Clients
@@ -62,15 +62,12 @@ class Simulation:
     def __init__(self, codec: SharedCodec) -> None:
         self._codec = codec
         self._reading = Reading()
-        self.prepare: Callable[[System], None] = lambda _system: None
-        """Changes a system before it starts: for bugs that are planted."""
 
     def play(self, options: Options, *, is_told: bool = False) -> Outcome:
         """The history of these options, always the same."""
         loop = VirtualLoop(Random(f"{options.seed}|loop"))
         self._codec.forget()
         history = History(loop, options, self._codec, self._reading, is_told=is_told)
-        self.prepare(history.system)
         gc.disable()  # What a history leaves behind is collected after it, all at once.
         try:
             with substituted(history):
@@ -130,6 +127,9 @@ class History:
         await asyncio.sleep(GHOSTS_S)
         if not self.auditor.faults:
             for fault in await verdict.faults(self):
+                self.auditor.fault(fault)
+        if self.options.is_forged and not self.auditor.faults:
+            for fault in await forger.unseen(self):
                 self.auditor.fault(fault)
 
     def outcome(self) -> Outcome:

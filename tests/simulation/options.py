@@ -8,6 +8,9 @@ from infra.settings import KNOWN_COMMANDS_MAX
 from tests.simulation.network import Manners
 from tests.simulation.venue import VenueManners
 
+FORGED = 0.1
+"""How many histories end with a forgery: all readers go through the tape once more, and every check is one function."""
+
 
 class Options(msgspec.Struct, frozen=True):
     """Drawn anew for each seed; printed when something is wrong. Rates are per virtual second."""
@@ -36,6 +39,8 @@ class Options(msgspec.Struct, frozen=True):
     repeat_command: float
     """Faults begin when every account is open."""
     kyc_repeat: float
+    is_forged: bool
+    """At the end a record is changed behind everybody's back."""
 
 
 def drawn(seed: int, commands: int) -> Options:
@@ -90,4 +95,5 @@ def drawn(seed: int, commands: int) -> Options:
         skew=rate(0.3),
         repeat_command=rate(0.1),
         kyc_repeat=rate(0.3),
+        is_forged=random.random() < FORGED,
     )

@@ -24,8 +24,6 @@ AGAIN_S = 0.1
 class SimulatedReader(Reader):
     """Reads what is committed."""
 
-    is_read_committed = True
-
     def __init__(self, network: Network, name: str = "reader") -> None:
         self._network = network
         self._tape = network.tape
@@ -35,7 +33,7 @@ class SimulatedReader(Reader):
         self._paused: set[Partition] = set()
 
     async def take(self, limit: int, wait_ms: int) -> list[Arrived]:
-        fetch = _Fetch(self._network, self._unpaused(), limit, wait_ms, self.is_read_committed)
+        fetch = _Fetch(self._network, self._unpaused(), limit, wait_ms)
         found, positions = await fetch.answer
         for place, position in positions.items():
             if place in self._at:
@@ -90,14 +88,11 @@ class SimulatedReader(Reader):
 class _Fetch:
     """One long poll: answered with the first records, or with nothing when its time is over."""
 
-    def __init__(
-        self, network: Network, at: dict[Partition, int], limit: int, wait_ms: int, is_committed: bool
-    ) -> None:
+    def __init__(self, network: Network, at: dict[Partition, int], limit: int, wait_ms: int) -> None:
         self._network = network
         self._at = at
         self._limit = limit
         self._until_us = network.loop.now_us + wait_ms * US_PER_MS
-        self._is_committed = is_committed
         self.answer: asyncio.Future[tuple[list[Arrived], dict[Partition, int]]] = network.loop.create_future()
         network.later(network.delay_us(), self._look)
 
@@ -123,22 +118,16 @@ class _Fetch:
         found: list[Arrived] = []
         positions: dict[Partition, int] = {}
         logs = self._network.tape.logs
-        places = [place for place, at in self._at.items() if at < self._end(logs[place])]
+        places = [place for place, at in self._at.items() if at < logs[place].stable]
         if len(places) > 1:
             self._network.random.shuffle(places)
         for place in places:
             left = self._limit - len(found)
             if left <= 0:
                 break
-            if self._is_committed:
-                records, positions[place] = logs[place].visible(self._at[place], left)
-            else:
-                records, positions[place] = logs[place].everything(self._at[place], left)
+            records, positions[place] = logs[place].visible(self._at[place], left)
             found += records
         return found, positions
-
-    def _end(self, log: PartitionLog) -> int:
-        return log.stable if self._is_committed else len(log.slots)
 
 
 class SimulatedSender(Sender):

@@ -133,7 +133,7 @@ class System:
     async def gateway(self, process: Process, stop: asyncio.Event) -> None:
         """The real bus over the real read-back."""
         bus = Bus(SimulatedSender(self.network), self.codec, self.rows.finder(self.network, self.codec))
-        reading = ReadBack(self.door.reader(), self.reader("ends"), self.codec, EVENTS)
+        reading = ReadBack(self.reader("read-back"), self.reader("ends"), self.codec, EVENTS)
         reading.listen(bus.seen)
         await reading.begin()
         self.door.open(bus, process)
@@ -147,7 +147,6 @@ class Door:
         self._system = system
         self._bus: Bus | None = None
         self._process: Process | None = None
-        self.reader: Callable[[], SimulatedReader] = lambda: system.reader("read-back")
 
     def open(self, bus: Bus, process: Process) -> None:
         """Requests go here from now on."""

@@ -85,11 +85,6 @@ class PartitionLog:
             at += 1
         return found, at
 
-    def everything(self, begin: int, limit: int) -> tuple[list[Arrived], int]:
-        """What a reader finds that waits for no end."""
-        span = self.slots[begin : begin + limit]
-        return [record for record in span if record is not None], begin + len(span)
-
 
 class _Id:
     """What the coordinator knows of a transactional id."""

@@ -73,7 +73,7 @@ class _History:
             if floor and floor.get(topic, -1) >= sequence:
                 self._reordered(entry, floor[topic])
             before = done.get(account, NOTHING)
-            if before.get(topic, -1) < sequence:
+            if before.get(topic, -1) < sequence and account != ANY_ACCOUNT:  # Those stand in many partitions.
                 done[account] = {**before, topic: sequence}
             try:
                 partition = topics[topic][entry.partition]

@@ -21,6 +21,8 @@ class Bill:
 
     def __init__(self) -> None:
         self.accrued: dict[str, int] = {}
+        self.dates: dict[str, str] = {}
+        """The market date of each charged fill."""
         self.invoiced: dict[str, str] = {}
         self.costs: defaultdict[str, dict[str, int]] = defaultdict(dict)
         """What an invoice has come to with its notes, by fill."""
@@ -63,7 +65,7 @@ class Fees:
         key = fill["event_id"]
         if key in bill.accrued:
             self._findings.add("duplicated", f"fill {key} is charged twice", **event.place)
-        bill.accrued[key] = cost
+        bill.accrued[key], bill.dates[key] = cost, fill["session_date"]
         found = self.fills.get(key)
         claimed = (event.meta["stream_id"], fill["sequence"], {name: fill[name] for name in FILL})
         if found != claimed:
@@ -101,6 +103,13 @@ class Fees:
             costs[key] = line["corrected"]
             if not fill:
                 self._say(event, f"fill {key} is not on the tape")
+                continue
+            rates = self._rates(event.meta["tenant"], event.says["list_version"], bill.dates.get(key, ""))
+            due = None if rates is None else commission(rates, fill["quantity"], fill["price"])
+            if line["corrected"] != due:
+                self._say(
+                    event, f"by list {event.says['list_version']} fill {key} costs {due}, not {line['corrected']}"
+                )
         total = sum(line["corrected"] - line["billed"] for line in event.says["lines"])
         if event.says["total"] != total or event.says["invoice_total"] != sum(costs.values()):
             self._say(event, f"its lines make {total}, the invoice is {sum(costs.values())} with it")

@@ -86,10 +86,12 @@ class _Client:
         """The next line of this client."""
         match heard.what:
             case "opened":
-                self._opened, self._sequences, self._next = heard, {}, {}
+                due, self._next = self._next, {}
+                self._opened, self._sequences = heard, {}
                 self._is_complete = False
                 if heard.cursor:
                     self._begin_after(heard.cursor)
+                    self._passed_over(due)
                 elif heard.door == "sse" and heard.begin == "beginning":
                     self._next = {(topic, s.name): 1 for topic, s in self._index.streams if self._is_ours(topic, s)}
             case "frame":
@@ -116,6 +118,16 @@ class _Client:
             if self._is_ours(topic, stream):
                 sequence = places.get((topic, stream.partition.number), -1)
                 self._next[topic, stream.name] = self._index.after(stream, sequence)
+
+    def _passed_over(self, due: dict[tuple[str, str], int]) -> None:
+        """Whoever comes again was told all that lies before its cursor: also the last of a key before a cut."""
+        for (topic, account), following in due.items():
+            resumed = self._next.get((topic, account), following)
+            stream = self._tape.stream(topic, account)
+            if stream is not None and resumed > following:
+                says = f"{self._name}: its cursor is before number {resumed}, and {following} was never told"
+                place: dict[str, Any] = {"topic": topic, "partition": stream.partition.number, "account": account}
+                self._findings.add("gap-untold", says, **place)
 
     def _is_ours(self, topic: str, stream: Stream) -> bool:
         """The stream is of what this client follows."""

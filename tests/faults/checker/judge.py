@@ -12,6 +12,7 @@ from tests.faults.checker import answers, audit, commands, folds, frames, livene
 from tests.faults.checker.avro import PROJECT_SCHEMAS, Schemas
 from tests.faults.checker.books import Books
 from tests.faults.checker.cash import ACCOUNTS, Transfers
+from tests.faults.checker.causes import Causes
 from tests.faults.checker.content import Content
 from tests.faults.checker.evidence import Folder, Instant, Position
 from tests.faults.checker.fees import Fees
@@ -53,6 +54,7 @@ def _whole(
 ) -> None:
     """Every event by all who need its content; then what they make of it against what others recorded."""
     books, transfers, fees, venue = Books(findings), Transfers(folder, findings), Fees(findings), Venue(findings)
+    causes = Causes(findings)
     positions = folder.some("read_models.ndjson", Position)
     tables = folds.tables() if positions else []
     for table in tables:
@@ -63,12 +65,13 @@ def _whole(
         "billing.events": [fees.take],
     }
     for event in tape.events(folder, schemas):
-        for take in (*takers, *by_topic.get(event.topic, ())):
+        for take in (*takers, causes.take, *by_topic.get(event.topic, ())):
             take(event)
         for table in tables:
             table.take(event)
     transfers.hold_against(books, found)
     fees.judge()
+    causes.judge()
     venue.judge(folder, schemas)
     if not tables:
         findings.not_judged.append("projection: no positions of read models were dumped")
