@@ -14,6 +14,7 @@ from gateways.auth import REQUESTS_PER_SECOND_MAX, Doorkeeper
 from gateways.journal import Lookups
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
+from gateways.tenancy import Tenancy
 from infra.avro.codec import Codec, Undecodable
 from infra.board import MarketBoard
 from infra.bus import Bus
@@ -76,6 +77,7 @@ async def run(  # noqa: PLR0913  (what main.py alone knows)
         services = Services(
             bus=bus,
             database=database,
+            tenancy=Tenancy(database),
             codec=codec,
             fanout=fanout,
             market=market,

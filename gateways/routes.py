@@ -21,6 +21,7 @@ from domain.market_data.marks import Board
 from gateways import cursor, tracing
 from gateways.problems import Problem, unavailable
 from gateways.sockets import Sockets
+from gateways.tenancy import Tenancy
 from gateways.views import shown
 from infra.avro.codec import Codec
 from infra.bus import RETRY_AFTER_S, Answer, CommandBus, Pending
@@ -94,6 +95,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     probes: Probes
     vault: Vault
     inbox: Inbox
+    tenancy: Tenancy
 
 
 class Admits(Protocol):
@@ -189,11 +191,12 @@ class Call:
         return market
 
     async def decide(self, context: str, command: C, *, command_id: str = "", stream_id: str = "") -> Answer:
-        """Send the command as this caller's and wait for its decision. Raises Pending and what the bus raises.
+        """Send the command as this caller's and wait for its decision. Raises Problem, Pending and what the bus raises.
 
         The stream is that of the account, unless another is named.
         """
-        command_id = command_id or self.command_id
+        command_id, stream_id = command_id or self.command_id, stream_id or self.account_id
+        await self.services.tenancy.admit(self.caller.tenant, stream_id)
         stamped = msgspec.structs.replace(command, at=self.services.clock(), actor=self.caller.actor)
         correlation_id = tracing.trace_id(tracing.traceparent_of(self.request)) or command_id
         concerns(correlation_id=correlation_id, command_id=command_id)
@@ -201,7 +204,7 @@ class Call:
             command=stamped,
             command_id=command_id,
             tenant=self.caller.tenant,
-            stream_id=stream_id or self.account_id,
+            stream_id=stream_id,
             causation_id=command_id,
             correlation_id=correlation_id,
         )

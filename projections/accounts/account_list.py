@@ -44,6 +44,16 @@ CREATE TABLE withdrawals (
 );
 CREATE INDEX ON withdrawals (tenant, account_id, opened_version DESC);
 """
+TENANT_OF = """
+WITH RECURSIVE tenants AS (
+    SELECT min(tenant) AS tenant FROM accounts
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM accounts WHERE tenant > tenants.tenant) FROM tenants
+    WHERE tenants.tenant IS NOT NULL
+)
+SELECT tenant FROM tenants JOIN accounts USING (tenant) WHERE account_id = $1 LIMIT 1
+"""
+"""One look at the key for each tenant: they are few, and accounts are many."""
 ACCOUNT = "SELECT * FROM accounts WHERE tenant = $1 AND account_id = $2"
 BY_OWNER = """
 SELECT * FROM accounts WHERE tenant = $1 AND owner = $2 AND account_id > $3 ORDER BY account_id LIMIT $4
@@ -150,6 +160,12 @@ def fold_withdrawal(row: WithdrawalRow | None, recorded: Recorded[AccountEvent])
 async def account(db: Database, *, tenant: str, account_id: str) -> AccountRow | None:
     """One account, or None when it was never opened."""
     return await db.row(AccountRow, ACCOUNT, tenant, account_id)
+
+
+async def tenant_of(db: Database, account_id: str) -> str | None:
+    """Whose tenant's account this is, None when nobody opened it."""
+    found: str | None = await db.value(TENANT_OF, account_id)
+    return found
 
 
 async def by_owner(db: Database, *, tenant: str, owner: str, limit: int, after: str = "") -> list[AccountRow]:

@@ -31,6 +31,7 @@ from gateways.reconciliation import rest as reconciliation_rest
 from gateways.risk import rest as risk_rest
 from gateways.routes import Route, Services
 from gateways.sockets import Sockets
+from gateways.tenancy import Tenancy
 from infra.avro.codec import Codec
 from infra.clock import wall
 from infra.fanout import Fanout
@@ -192,6 +193,7 @@ class Doors:
         self.services = Services(
             bus=self.bus,
             database=self.database,
+            tenancy=Tenancy(self.database),
             codec=codec,
             fanout=self.fanout,
             market=self.market,

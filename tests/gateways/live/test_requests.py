@@ -40,6 +40,21 @@ async def test_answers_a_repeat_with_the_first_answer_after_a_restart(live: Live
         assert response.status == 422
 
 
+async def test_a_token_of_another_tenant_moves_nothing_of_an_account_and_waits_for_nothing(live: Live) -> None:
+    async with live.trader() as trader:
+        rival = trader.with_token(live.token(trader.account_id, tenant="rival"))
+        async with asyncio.timeout(4):  # Less than a gateway waits for a decision.
+            answers = [
+                await rival.place(),
+                await rival.ask("POST", "/v1/accounts/{}/deposits", {"amount": "1.00"}),
+                await rival.ask("POST", "/v1/accounts", {}),
+            ]
+        assert [response.status for response, _ in answers] == [404, 404, 404]
+        assert {problem["detail"] for _, problem in answers} == {"There is nothing of yours here."}
+        response, _ = await trader.place()
+        assert response.status == 201
+
+
 async def test_decides_once_what_is_asked_many_times_at_once(live: Live) -> None:
     async with live.trader() as trader:
         answers = await asyncio.gather(*(trader.place(key="same") for _ in range(20)))
