@@ -16,9 +16,10 @@ from pathlib import Path
 
 import contexts
 from infra.avro.codec import Codec
-from tests.faults import injectors, ledger
+from tests.faults import ledger
 from tests.faults.driver import Plan, Round
 from tests.faults.fault import Fault
+from tests.faults.injectors import registry
 from tests.faults.ledger import Line
 from tests.faults.storm import mixes, tier
 from tests.kit import whole_stack
@@ -60,7 +61,7 @@ def main() -> int:
 def chosen(rows: str) -> list[Fault]:
     """The faults of these rows, or all. Exits naming a row that has none."""
     wanted = {row for row in rows.split(",") if row}
-    found = [fault for fault in injectors.every() if not wanted or fault.row in wanted]
+    found = [fault for fault in registry.every() if not wanted or fault.row in wanted]
     if unknown := wanted - {fault.row for fault in found}:
         raise SystemExit(f"no fault injects {', '.join(sorted(unknown))}")
     return found

@@ -10,11 +10,12 @@ from typing import Any, cast
 
 import msgspec
 
-from tests.faults import driver, injectors, phases
+from tests.faults import driver, phases
 from tests.faults.checker.evidence import FORMAT, Instant, Record, lines
 from tests.faults.checker.liveness import Health
 from tests.faults.fault import Missed
 from tests.faults.histories import Log
+from tests.faults.injectors import registry
 from tests.faults.injectors.pressure import Capped, Paused, Starved
 from tests.faults.ledger import Injected
 from tests.faults.storm import AT_ONCE_WEIGHTS, Storm, mixes, tier
@@ -175,7 +176,7 @@ def test_what_ended_a_process_and_no_fault_explains_is_told(tmp_path: Path) -> N
 
 
 def test_every_fault_of_every_family_has_a_row_a_name_and_a_weight() -> None:
-    found = injectors.every()
+    found = registry.every()
     assert {"F1", "F2", "F3", "F5", "F6", "F7", "F8", "F18"} <= {fault.row for fault in found}
     assert len({fault.name for fault in found}) == len(found)
     assert all(fault.weight > 0 and fault.row[0] == "F" and fault.row[1:].isdigit() for fault in found)
