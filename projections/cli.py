@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
+from infra.kafka.records import Partition
 from infra.postgres import Database, DatabaseDown
 from infra.settings import PARTITIONS, POLL_WAIT_MS, Settings
 from projections import analysts, generations
@@ -41,6 +43,11 @@ class LivePosition(msgspec.Struct, kw_only=True):
     partition: int
     next_offset: int
     sequence: int
+
+    @property
+    def place(self) -> Partition:
+        """The partition."""
+        return self.topic, self.partition
 
 
 def app(settings: Callable[[], Settings], codec: Callable[[], Codec], models: Sequence[ReadModel]) -> typer.Typer:
@@ -165,22 +172,40 @@ async def _rebuilt(db: Database, settings: Settings, codec: Codec, model: ReadMo
 
 
 async def behind(db: Database, settings: Settings) -> list[tuple[LivePosition, int]]:
-    """The records between each position and the end, counted: offsets alone would count transaction markers too."""
+    """The records between each position and the end, counted: offsets alone would count transaction markers too.
+
+    Each partition is read once, from where the last of its read models is.
+    """
     live = await db.rows(LivePosition, LIVE_POSITIONS)
     reader = Reader(settings.kafka, "lag")
     try:
-        ends = {topic: await reader.ends(topic) for topic in {each.topic for each in live}}
-        return [(each, await _count(reader, each, ends[each.topic].get(each.partition, 0))) for each in live]
+        ends = {
+            (topic, n): end for topic in {each.topic for each in live} for n, end in (await reader.ends(topic)).items()
+        }
+        late = [each for each in live if each.next_offset < ends.get(each.place, 0)]
+        counts = await _counted(reader, late, ends)
     finally:
         await reader.close()
+    return [(each, counts[each.name, each.place]) for each in live]
 
 
-async def _count(reader: Reader, position: LivePosition, end: int) -> int:
-    place = (position.topic, position.partition)
-    count, at = 0, position.next_offset
-    if at < end:
-        await reader.assign({place: at})
-    while at < end and count < COUNTED_MAX:
-        count += len(await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS))
-        at = max(at, reader.position().get(place, at))
-    return count
+async def _counted(
+    reader: Reader, late: Sequence[LivePosition], ends: Mapping[Partition, int]
+) -> Counter[tuple[str, Partition]]:
+    """How many records each of these has not taken, by name and partition; nobody counts beyond COUNTED_MAX."""
+    counts: Counter[tuple[str, Partition]] = Counter()
+    waiting = {each.place: each.next_offset for each in sorted(late, key=lambda each: each.next_offset, reverse=True)}
+    while waiting:
+        await reader.assign(waiting)
+        full: set[Partition] = set()
+        while not full and any(reader.position().get(place, at) < ends[place] for place, at in waiting.items()):
+            for arrived in await reader.take(BATCH_RECORDS_MAX, POLL_WAIT_MS):
+                place = (arrived.topic, arrived.partition)
+                for each in late:
+                    if each.place == place and each.next_offset <= arrived.offset < ends[place]:
+                        counts[each.name, place] += 1
+                        if counts[each.name, place] >= COUNTED_MAX:
+                            full.add(place)
+        reached = {place: reader.position().get(place, at) for place, at in waiting.items()}
+        waiting = {place: at for place, at in reached.items() if place not in full and at < ends[place]}
+    return counts
