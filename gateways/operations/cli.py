@@ -61,7 +61,7 @@ def token(  # noqa: PLR0913  one option each
     sub: Annotated[str, typer.Option(help="Subject; a new one when empty.")] = "",
     account: Annotated[str, typer.Option(help="Account; a new one when empty, '*' for all of the tenant.")] = "",
     scope: Annotated[list[Scope] | None, typer.Option(help="May be given several times.")] = None,
-    ttl_s: Annotated[int, typer.Option(help="Validity in seconds.")] = DAY_S,
+    ttl_s: Annotated[int, typer.Option(min=1, help="Validity in seconds.")] = DAY_S,
     as_json: AsJson = False,
 ) -> None:
     """Mint a token with the local key set: for a trader by default, of a new account that it may open."""
@@ -88,7 +88,8 @@ def _status(system: System) -> Callable[..., None]:
                 owners = await state.owners_of(database, codec)
             finally:
                 await database.close()
-            return await state.partitions(reader, codec, system.contexts, owners)
+            behind = await state.behind_of(settings().probes)
+            return await state.partitions(reader, codec, system.contexts, owners, behind)
 
         found = _run(look)
         if as_json:

@@ -16,6 +16,7 @@ from infra.avro.codec import Codec
 from infra.kafka.reader import Reader
 from infra.kafka.topics import TopicSpec, TopicState, topic_report
 from infra.postgres import Database, DatabaseDown
+from infra.probes import Probes
 from infra.settings import PARTITIONS, Settings
 from projections.orders import journal
 
@@ -25,7 +26,7 @@ PROBE_SECONDS_MAX = 2.0
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One events partition: its term, its last sequence, and the commands that no event names yet."""
+    """One events partition: its term, its last sequence, and the commands that wait for their decision."""
 
     topic: str
     partition: int
@@ -46,9 +47,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def partitions(
-    reader: Reader, codec: Codec, contexts: Sequence[str], owners: Mapping[tuple[str, int], str] | None = None
+    reader: Reader,
+    codec: Codec,
+    contexts: Sequence[str],
+    owners: Mapping[tuple[str, int], str] | None = None,
+    behind: int | None = None,
 ) -> list[PartitionStatus]:
-    """The state of every events partition of these contexts, from the last record of each; `owners` by name."""
+    """The state of every events partition of these contexts, from the last record of each; `owners` by name.
+
+    No event names a repeat or a poison record that came last. What the deciders themselves say they are `behind`, of
+    all partitions together, tells whether such commands wait or are done with.
+    """
     found = []
     for context in contexts:
         command_ends = await reader.ends(f"{context}.commands")
@@ -59,7 +68,7 @@ async def partitions(
                 found.append(_empty(f"{context}.events", number, end))
                 continue
             recorded = codec.decode_event(arrived.value)
-            waiting = max(0, end - recorded.command_position - 1)
+            waiting = min(max(0, end - recorded.command_position - 1), end if behind is None else behind)
             found.append(
                 PartitionStatus(
                     topic=f"{context}.events",
@@ -82,6 +91,12 @@ async def owners_of(database: Database, codec: Codec) -> dict[tuple[str, int], s
         return {}
     events = {(row.topic, row.partition): codec.decode_event(row.payload).event for row in rows}
     return {place: event.owner for place, event in events.items() if isinstance(event, OwnershipTaken)}
+
+
+async def behind_of(probes: str) -> int | None:
+    """How many commands the deciders have not taken yet, as they say themselves; None when they do not answer."""
+    told = await Probes(probes).look()
+    return next((each.records for each in told.readers if each.reader == "deciders"), None)
 
 
 async def doctor(

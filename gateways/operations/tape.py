@@ -206,6 +206,7 @@ def _plain(value: object) -> object:
 
 def _text(value: bytes) -> str:
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
         return value.hex()
+    return text if text.isprintable() else value.hex()

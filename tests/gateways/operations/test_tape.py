@@ -124,6 +124,8 @@ async def test_the_status_counts_the_commands_that_wait(decided: Installation, r
     assert (idle.term, idle.sequence, idle.commands_waiting) == (1, 3, 0)
     await decided.command([deposit(3), deposit(4)])
     (busy,) = await status.partitions(reader, decided.codec, [decided.context])
+    (done,) = await status.partitions(reader, decided.codec, [decided.context], behind=0)
+    assert done.commands_waiting == 0, "the deciders went past what no event names: poison, or a repeat"
     assert (busy.sequence, busy.commands_waiting) == (3, 2)
     assert busy.recorded_at > 0
 
