@@ -18,6 +18,7 @@ PAGE = f"""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Tapeline</title>
+<link rel="icon" href="/live/icon.svg">
 <link rel="stylesheet" href="{STATIC}/swagger-ui.css">
 </head>
 <body>
@@ -34,7 +35,7 @@ POLICY = (
 """Nothing of another origin is loaded; the page's own styles are inline by its maker's choice."""
 
 
-CATALOGUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+CATALOGUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'"
 """One page with its styles in it and no script."""
 
 

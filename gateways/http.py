@@ -140,12 +140,16 @@ def validated(model: type[M], given: Any) -> M:
         raise _first(error) from error
 
 
+_WORDS = {"extra_forbidden": "is no field of this request", "missing": "is needed"}
+"""What pydantic says in words of its own trade, in ours."""
+
+
 def _first(error: ValidationError) -> Problem:
     """The first wrong field; a value that breaks a rule of the trade is 422, one of another shape is 400."""
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = ".".join(map(str, found["loc"])) or "body"
     is_rule = found["type"] == "value_error"
-    text = found["msg"].removeprefix("Value error, ")
+    text = _WORDS.get(found["type"], found["msg"].removeprefix("Value error, "))
     known = ", ".join(error_fields(error))
     return Problem(
         422 if is_rule else 400,

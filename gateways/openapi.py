@@ -62,7 +62,7 @@ def document(routes: Iterable[Route]) -> Json:
         "info": {
             "title": "Tapeline",
             "version": "1",
-            "description": "Orders, accounts and risk. Every answer to a command was read back from the tape.",
+            "description": "A brokerage's doors. Every answer to a command was read back from the tape.",
         },
         "paths": paths,
         "components": {

@@ -129,7 +129,7 @@ def _of_server(error: web.HTTPException) -> Problem:
         case 404:
             return not_found()
         case 405:
-            allowed = error.headers.get("Allow", "")
+            allowed = ", ".join(error.headers.get("Allow", "").split(","))
             return Problem(
                 405, "method", "This path has no such method.", remedy=f"Use {allowed}.", headers={"Allow": allowed}
             )

@@ -30,8 +30,9 @@ def show(pasts: Mapping[str, Past]) -> None:
         if not past.events:
             continue
         found = plain(past)
-        title = f"{context}: {past.events} events, the last of sequence {past.sequence}, {found['recorded_at']}"
-        table = Table(title=title, title_justify="left", show_header=False)
+        last = f"the last of sequence {past.sequence}, {found['recorded_at']}"
+        out.print(f"{context}: {past.events} events, {last}", highlight=False, soft_wrap=True)
+        table = Table(show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in found["state"].items():

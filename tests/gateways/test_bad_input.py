@@ -65,6 +65,14 @@ async def test_names_the_wrong_field_of_an_order(
     assert not doors.bus.sent
 
 
+async def test_says_what_a_field_lacks_in_words_of_its_own(trader: Client) -> None:
+    said = [
+        (await trader.ask("POST", "/v1/accounts/{}/orders", raw=body))[1]["detail"]
+        for body in (order(note="hello"), without("side"))
+    ]
+    assert said == ["`note`: is no field of this request", "`side`: is needed"]
+
+
 async def test_names_the_limit_of_a_body(trader: Client, doors: Doors) -> None:
     response, problem = await trader.ask("POST", "/v1/accounts/{}/orders", raw=b" " * (BODY_BYTES_MAX + 1))
     assert response.status == 413
