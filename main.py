@@ -83,7 +83,13 @@ async def _database_version() -> str:
         await database.close()
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HELP = """The tape of a brokerage, from the command line: trade, look, prove, operate.
+
+`make up` starts a stack to talk to, `eval "$(./tapeline env)"` tells a shell where it is, `./tapeline token` says who
+you are. Whatever answers takes `--json`.
+"""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(
     schemas.app(schemas.Declared(contexts.subjects, lambda: list(contexts.carried()), routes)), name="schemas"
 )
