@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 import infra.telemetry
 from deploy.local.prometheus import RULES
+from tests.kit import machine
 
 assert infra.telemetry  # Its metrics are in the registry.
 TESTS = RULES.with_name("rules_test.yml")
@@ -17,7 +18,8 @@ ALERTS = re.findall(r"- alert: (\w+)", TEXT)
 
 @pytest.mark.parametrize("asked", [("check", "rules", RULES.name), ("test", "rules", TESTS.name)])
 def test_promtool_takes_them(asked: tuple[str, ...]) -> None:
-    said = subprocess.run(["promtool", *asked], cwd=RULES.parent, capture_output=True, text=True, check=False)
+    promtool = machine.program("promtool", "prometheus")
+    said = subprocess.run([promtool, *asked], cwd=RULES.parent, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout + said.stderr
     assert "SUCCESS" in said.stdout
 

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local import children, ports, prometheus
 from deploy.local.processes import OURS
+from tests.kit import machine
 from tests.kit.trading import Market
 from tests.kit.whole_stack import WholeStack
 
@@ -60,6 +61,7 @@ class Asked:
 
 @contextlib.asynccontextmanager
 async def prometheus_over(stack: WholeStack, folder: Path) -> AsyncIterator[Asked]:
+    machine.program("prometheus", "prometheus")
     port = ports.one()
     chosen = dataclasses.replace(stack.addresses, state_dir=str(folder))
     argv = prometheus.command(chosen, port)

@@ -1,13 +1,13 @@
 """The live page in a real Chromium before a whole installation: it shows what is decided and complains of nothing."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from infra.tokens import EVERY_ACCOUNT, Scope
+from tests.kit import machine
 from tests.kit.live import Live
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -32,8 +32,7 @@ class Complaints:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """A window of the machine's own Chromium (Debian: chromium)."""
-    program = shutil.which("chromium")
-    assert program, "install Chromium: deploy/local/packages.txt names the package"
+    program = machine.program("chromium", "chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield await browser.new_page(viewport={"width": 1440, "height": 1000})
