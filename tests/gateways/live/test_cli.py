@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from gateways.accounts import cli as accounts_cli
 from gateways.market_data import cli as market_data_cli
 from gateways.orders import cli as orders_cli
+from gateways.partners import cli as partners_cli
 from gateways.risk import cli as risk_cli
 from gateways.risk import halt_all
 from infra.settings import settings
@@ -33,7 +35,7 @@ def verb(live: Live, monkeypatch: pytest.MonkeyPatch) -> Iterator[Verb]:
     monkeypatch.setenv("COLUMNS", "250")
     settings.cache_clear()
     app = typer.Typer()
-    for doors in (accounts_cli, orders_cli, market_data_cli, risk_cli):
+    for doors in (accounts_cli, orders_cli, market_data_cli, partners_cli, risk_cli):
         doors.attach(app)
 
     async def run(*args: str) -> Any:
@@ -149,6 +151,45 @@ async def test_halt_all_halts_every_account_of_the_tenant_and_no_other(
         assert not await is_halted(live, other)
         said = await verb("halt-all", "--reason", "the venue lies", *token)
         assert "halted 0 accounts, 8 were halted already, in " in said.stdout
+
+
+def frames(said: Any) -> list[Any]:
+    """What a stream was told, a frame a line; the installation logs to the same place."""
+    told = [json.loads(line) for line in said.stdout.splitlines() if line.startswith("{")]
+    return [each for each in told if each.get("type") in ("event", "end")]
+
+
+async def test_a_partner_is_let_in_and_follows_from_the_command_line(live: Live, verb: Verb) -> None:
+    tenant = f"tenant-{uuid.uuid4().hex[:8]}"
+    desk = ("--token", live.token(EVERY_ACCOUNT, (Scope.OPERATE, Scope.PARTNER), tenant=tenant))
+    made = await answer(verb, "partners", "create", "--label", "mirror", "--context", "accounts", *desk)
+    assert (made["status"], made["contexts"]) == ("ACTIVE", ["accounts"])
+    subscription = made["subscription_id"]
+    theirs = ("--token", live.token(subscription, (Scope.PARTNER,), tenant=tenant))
+    async with live.stranger() as ann:
+        await open_account(live, ann, tenant)
+        (first,) = frames(await verb("partners", "follow", "--limit", "1", *theirs))
+        assert (first["event"]["event_type"], first["event"]["account_id"]) == ("AccountOpened", ann.account_id)
+        again = frames(await verb("partners", "follow", "--replay", *theirs))
+        assert [each["type"] for each in again] == ["event", "end"]
+        after = frames(await verb("partners", "follow", "--replay", "--cursor", first["cursor"], *theirs))
+        assert [each["type"] for each in after] == ["end"]
+    assert subscription in (await verb("partners", "list", *desk)).stdout
+    await until(verb, lambda shown: len(shown["deliveries"]) == 3, "partners", "show", subscription, *desk)
+    await answer(verb, "partners", "pause", subscription, "--reason", "the summer", *desk)
+    paused = await verb("partners", "follow", "--replay", *theirs)
+    assert paused.exit_code == 1
+    assert "refused: The subscription is paused: the summer. remedy: Ask whoever runs it" in paused.stderr
+    await answer(verb, "partners", "resume", subscription, "--reason", "it is over", *desk)
+    ended = await answer(verb, "partners", "end", subscription, "--reason", "they left", *desk)
+    assert ended["status"] == "ENDED"
+
+
+async def test_a_partner_can_only_follow_what_there_is(live: Live, verb: Verb) -> None:
+    desk = ("--token", live.token(EVERY_ACCOUNT, (Scope.OPERATE,)))
+    said = await verb("partners", "create", "--label", "mirror", "--context", "tulips", *desk)
+    assert said.exit_code == 1
+    assert "refused: `contexts`: tulips is none that can be followed. remedy: Choose from accounts, " in said.stderr
 
 
 async def test_halt_all_without_the_scope_names_every_account_that_it_missed(live: Live, verb: Verb) -> None:
