@@ -21,6 +21,8 @@ AT_ONCE_WEIGHTS = (2, 5, 3, 2)
 """How often none, one, two or three faults are drawn; none leaves everybody alone for a while."""
 CALM_SECONDS = (0.5, 3.0)
 """Between two draws: traffic must flow, and nothing may come at a fixed pace."""
+QUICK_WEIGHT = 3
+"""A fault that weighs less takes long: one of it is enough for a tier that every change waits for."""
 INJECT_SECONDS_MAX = 180.0
 """Longest injection: two hosts that fight for partitions on a busy machine, one take-over after the other."""
 COMPOUND = "F30"
@@ -30,12 +32,16 @@ Subset = tuple[Fault, ...]
 
 
 def tier(faults: Sequence[Fault], chance: random.Random) -> Iterator[Subset]:
-    """Every fault once in any order, then every fault once more; quick ones in pairs now and then."""
-    for is_second in (False, True):
-        left = chance.sample(list(faults), len(faults))
-        while left:
-            count = 2 if is_second and chance.random() < 0.3 else 1
-            yield tuple(left.pop() for _ in range(min(count, len(left))))
+    """Every fault once in any order; then quick ones whose row had but one, once more, two at a time now and then."""
+    left = chance.sample(list(faults), len(faults))
+    yield from ((fault,) for fault in left)
+    tried = Counter(fault.row for fault in faults)
+    left = [fault for fault in left if tried[fault.row] == 1 and fault.weight >= QUICK_WEIGHT]
+    left = chance.sample(left, len(left))
+    while left:
+        count = chance.choice((1, 2))
+        yield tuple(left[:count])
+        left = left[count:]
 
 
 def mixes(faults: Sequence[Fault], chance: random.Random) -> Iterator[Subset]:

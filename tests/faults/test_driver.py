@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import random
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from tests.faults import driver, phases
 from tests.faults.checker.evidence import FORMAT, Instant, Record, lines
@@ -17,7 +19,8 @@ from tests.faults.fault import Missed
 from tests.faults.histories import Log
 from tests.faults.injectors import registry
 from tests.faults.injectors.pressure import Capped, Paused, Starved
-from tests.faults.ledger import Injected
+from tests.faults.ledger import Injected, Line
+from tests.faults.played import Played, chosen
 from tests.faults.storm import AT_ONCE_WEIGHTS, Storm, mixes, tier
 from tests.faults.unhandled import Logs
 from tests.kit.whole_stack import WholeStack
@@ -71,11 +74,13 @@ def stormed(folder: Path, faults: list[Tried], seed: int = 7) -> Storm:
     return storm
 
 
-def test_the_tier_has_every_fault_twice() -> None:
-    faults = [Tried(f"F{number}") for number in range(9)]
-    planned = [fault for subset in tier(faults, random.Random(3)) for fault in subset]
-    assert sorted(fault.row for fault in planned) == sorted([fault.row for fault in faults] * 2)
-    assert {fault.row for fault in planned[:9]} == {fault.row for fault in faults}
+def test_the_tier_has_every_row_twice_and_what_takes_long_once() -> None:
+    quick = [Tried(f"F{number}", weight=5) for number in range(9)]
+    several, slow = [Tried("F20", weight=5) for _ in range(3)], [Tried("F30", weight=1)]
+    planned = [fault for subset in tier([*quick, *several, *slow], random.Random(3)) for fault in subset]
+    tried = Counter(fault.row for fault in planned)
+    assert tried == Counter({**{fault.row: 2 for fault in quick}, "F20": 3, "F30": 1})
+    assert len({id(fault) for fault in planned[:13]}) == 13, "each has its first turn before any has a second"
 
 
 def test_the_same_seed_makes_the_same_plan_and_another_seed_another() -> None:
@@ -98,7 +103,7 @@ def test_a_mix_is_empty_at_times_never_names_a_fault_twice_and_takes_a_heavy_one
 
 
 def test_a_storm_counts_what_was_tried_heals_it_and_says_when_nothing_was_wrong(tmp_path: Path) -> None:
-    faults = [Tried("F1"), Tried("F2", misses="nobody was there")]
+    faults = [Tried("F1", 5), Tried("F2", 5, misses="nobody was there")]
     storm = stormed(tmp_path, faults)
     assert storm.trials["F1"] == 2
     assert "F2" not in storm.trials
@@ -111,7 +116,7 @@ def test_a_storm_counts_what_was_tried_heals_it_and_says_when_nothing_was_wrong(
 
 
 def test_what_a_fault_draws_does_not_depend_on_the_faults_beside_it(tmp_path: Path) -> None:
-    alone, beside = [Tried("F1")], [Tried("F1")]
+    alone, beside = [Tried("F1", 5)], [Tried("F1", 5)]
     stormed(tmp_path / "a", alone)
     stormed(tmp_path / "b", beside)
     assert alone[0].draws == beside[0].draws
@@ -137,6 +142,28 @@ def test_a_digest_changes_with_a_byte_and_with_a_name(tmp_path: Path) -> None:
     second = driver.digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert len({first, second, driver.digest(tmp_path)}) == 3
+
+
+def line(**says: Any) -> Line:
+    return Line(run="faults", at="2026-11-24T20:00:00+00:00", commit="none", seed=7, trials={"F1": 2}, **says)
+
+
+def test_evidence_of_what_failed_is_kept_and_of_what_was_clean_is_not(tmp_path: Path) -> None:
+    said: list[str] = []
+    for name, findings in (("clean", []), ("found", [{"invariant": "I1", "what": "lost", "says": "an order"}])):
+        (tmp_path / name).mkdir()
+        played = Played("faults", "F1", tmp_path / "ledger.ndjson", [], tier, 1.0, say=said.append)
+        played.tell(line(findings=findings), tmp_path / name)
+        assert (tmp_path / name).exists() is bool(findings)
+        assert played.ended() == (1 if findings else 0)
+    assert "FOUND I1 lost: an order" in said
+    assert any("make faults SEED=7 ROWS=F1" in each for each in said)
+
+
+def test_a_row_without_a_fault_is_no_row_to_ask_for() -> None:
+    assert {fault.row for fault in chosen("F1,F18")} == {"F1", "F18"}
+    with pytest.raises(LookupError, match="F99"):
+        chosen("F1,F99")
 
 
 def test_phases_are_told_from_what_lies_on_the_tape(tmp_path: Path) -> None:
