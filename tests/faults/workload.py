@@ -5,6 +5,7 @@ clients have left; `judged` collects the rest of the evidence and lets the check
 """
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ QUIET_WITHIN_SECONDS = 30.0
 """How long after the last healing everything that was begun must be done with."""
 JUDGE_SECONDS_MAX = 240.0
 """Longest judgement: a tape of some hundred thousand events takes ten seconds on a machine that does nothing else."""
+HEARD = "heard.ndjson"
+"""What streams receive, for as long as a run lasts; evidence is what stood in it when the rest was collected."""
 RIVAL = "rival"
 RIVAL_SECONDS = 1.0
 SUBSCRIBED = ("orders", "accounts")
@@ -150,7 +153,7 @@ async def traded(
         aiohttp.ClientSession(timeout=timeout) as session,
         aiohttp.ClientSession() as streams,
     ):
-        with Log(folder / "histories" / "others.ndjson") as log, Log(folder / "frames" / "streams.ndjson") as frames:
+        with Log(folder / "histories" / "others.ndjson") as log, Log(folder / HEARD) as frames:
             traders = await market.open_and_fund(customers)
             rival = Rival(stack, session, log, traders[0].account_id)
             knocker = Knocker(stack, session, log, traders)
@@ -192,6 +195,10 @@ async def judged(stack: WholeStack, folder: Path, followers: list[Follower], *, 
         began = time.monotonic()
         for follower in followers:
             follower.leave(is_complete=True)
+        # The market plays on: what is heard while topics are read may stand behind what was read of them.
+        frames = folder / "frames" / "streams.ndjson"
+        frames.parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / HEARD, frames)
         await asyncio.to_thread(collect.audit, stack.stack.state_dir, folder)
         await asyncio.to_thread(collect.tables, stack.addresses.postgres, folder)
         await asyncio.to_thread(collect.topics, stack.addresses.kafka, folder)
