@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import psutil
 import pytest
 
 from tests.faults import driver, phases
@@ -18,7 +21,7 @@ from tests.faults.checker.liveness import Health
 from tests.faults.fault import Missed
 from tests.faults.histories import Log
 from tests.faults.injectors import registry
-from tests.faults.injectors.pressure import Capped, Paused, Starved
+from tests.faults.injectors.pressure import ROOM_BYTES, Capped, Paused, Starved, cap
 from tests.faults.ledger import Injected, Line
 from tests.faults.played import Played, chosen
 from tests.faults.storm import AT_ONCE_WEIGHTS, Storm, mixes, tier
@@ -207,6 +210,27 @@ def test_every_fault_of_every_family_has_a_row_a_name_and_a_weight() -> None:
     assert {"F1", "F2", "F3", "F5", "F6", "F7", "F8", "F18"} <= {fault.row for fault in found}
     assert len({fault.name for fault in found}) == len(found)
     assert all(fault.weight > 0 and fault.row[0] == "F" and fault.row[1:].isdigit() for fault in found)
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limits of other processes on this system")
+def test_a_capped_process_is_refused_memory_and_gets_it_when_the_cap_is_lifted() -> None:
+    asks = "import sys\nfor line in sys.stdin:\n    try: bytearray(int(line)); print('got', flush=True)\n"
+    asks += "    except MemoryError: print('refused', flush=True)\n"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", asks], text=True, stdin=pipe, stdout=pipe) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def asked() -> str:
+            print(64 * 2**20, file=child.stdin, flush=True)
+            return str(child.stdout and child.stdout.readline()).strip()
+
+        assert asked() == "got"
+        before = cap(child.pid, ROOM_BYTES[1])
+        assert asked() == "refused"
+        psutil.Process(child.pid).rlimit(psutil.RLIMIT_AS, before)
+        assert asked() == "got"
+        child.stdin.close()
 
 
 def test_pressure_faults_say_whether_this_machine_can_do_them() -> None:

@@ -116,9 +116,7 @@ class Capped:
             raise Missed(f"{name} does not run")
         room = chance.randint(*ROOM_BYTES)
         with suppress(psutil.NoSuchProcess):
-            victim = psutil.Process(pid)
-            self._capped[pid] = before = victim.rlimit(psutil.RLIMIT_AS)
-            victim.rlimit(psutil.RLIMIT_AS, (victim.memory_info().vms + room, before[1]))
+            self._capped[pid] = cap(pid, room)
         until = time.monotonic() + CAPPED_SECONDS
         while stack.pid(name) == pid and time.monotonic() < until:
             await asyncio.sleep(0.05)
@@ -138,6 +136,14 @@ class Capped:
         with suppress(psutil.NoSuchProcess):
             if before is not None:
                 psutil.Process(pid).rlimit(psutil.RLIMIT_AS, before)
+
+
+def cap(pid: int, room: int) -> tuple[int, int]:
+    """Let a process take so many bytes more and no further; the limits that it had. Raises NoSuchProcess."""
+    victim = psutil.Process(pid)
+    before = victim.rlimit(psutil.RLIMIT_AS)
+    victim.rlimit(psutil.RLIMIT_AS, (victim.memory_info().vms + room, before[1]))
+    return before
 
 
 FAULTS: tuple[Fault, ...] = (Paused(), Starved(), Capped())
