@@ -125,13 +125,18 @@ class AuditFiles:
         path = _newest_note(folder)
         if path is None:
             return None
-        return int("".join(path.relative_to(folder).with_suffix("").parts)), path.read_text("utf-8")
+        return int("".join(path.relative_to(folder).with_suffix("").parts)), _text(path)
 
     def notes(self) -> Iterator[str]:
         """Every checkpoint note, the oldest first."""
         found = self.newest()
         for number in range(found[0] + 1 if found else 0):
-            yield self._note_path(number).read_text("utf-8")
+            yield _text(self._note_path(number))
+
+    def latest(self) -> str:
+        """The copy of the newest note for whoever wants one file to watch; empty when it is not there."""
+        path = self.root / "latest"
+        return _text(path) if path.exists() else ""
 
     def positions(self, number: int) -> Mapping[str, Position]:
         """Where to read on after this checkpoint, by tree name; empty if that was lost."""
@@ -254,6 +259,11 @@ class AuditWriter(AuditFiles):
         self._number += 1
         self._last = checkpoint
         return signed
+
+
+def _text(path: Path) -> str:
+    """A note that somebody spoilt may be no text at all: then it says something else, and no signature fits it."""
+    return path.read_text("utf-8", errors="replace")
 
 
 def _newest_note(folder: Path) -> Path | None:

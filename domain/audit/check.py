@@ -5,13 +5,14 @@ that were kept from earlier times (nobody can take back what lies elsewhere), th
 record, as long as they lead to the signed root).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from domain.audit.checkpoint import Checkpoint, TreeHead, TreeName
 from domain.audit.merkle import Frontier, record_hash
+from domain.audit.tiles import HEIGHT, WIDTH, Edge, Tile, hashes_of
 
 LOOK_AHEAD_MAX = 64
 """Records compared on either side of the first difference to say what was done there."""
@@ -31,6 +32,8 @@ class Change(StrEnum):
     FORKED = "forked"
     ROLLED_BACK = "rolled back"
     UNSIGNED = "not signed"
+    FORGOTTEN = "forgotten"
+    HASH_CHANGED = "stored hash changed"
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -90,6 +93,28 @@ def check_leaves(
         if found is not None:
             findings.append(found)
     return findings
+
+
+def check_tiles(name: TreeName, tape: Sequence[bytes], read: Callable[[Tile], bytes]) -> Finding | None:
+    """The first stored hash that does not follow from the leaves of a tape that is what was signed.
+
+    Such a tape is proved by tiles: whoever spoils one denies a proof to somebody, and nobody else would see it.
+    """
+    for tile, expected in _tiles_of(tape):
+        pairs = enumerate(zip(hashes_of(read(tile)), hashes_of(expected), strict=True))
+        at = next((at for at, (stored, right) in pairs if stored != right), None)
+        if at is not None:
+            index = (tile.index * WIDTH + at) << HEIGHT * tile.level
+            before = min(index + (1 << HEIGHT * tile.level), len(tape))
+            detail = f"hash {at} of tile {tile.path()} is not that of the tape; move the tree away, it is made again"
+            return Finding(name, Change.HASH_CHANGED, index, before, detail)
+    return None
+
+
+def _tiles_of(leaves: Iterable[bytes]) -> Iterator[tuple[Tile, bytes]]:
+    edge = Edge()
+    yield from edge.append(leaves)
+    yield from edge.partial()
 
 
 def _taken_back(checkpoints: Sequence[Checkpoint]) -> Iterable[Finding]:

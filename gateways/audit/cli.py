@@ -24,10 +24,9 @@ from domain.audit.replay import Past, Until, replay
 from domain.kernel.decider import Decider
 from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
-from gateways.audit import pasts
+from gateways.audit import exports, pasts
 from gateways.audit import verify as offline
 from gateways.audit.evidence import Evidence, EvidenceMissing, place_of
-from gateways.views import event_shown
 from infra import audit_key
 from infra.audit_files import AuditDamaged, AuditFiles
 from infra.audit_key import KeyUnsafe
@@ -83,7 +82,7 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
 
     @commands.command("verify")
     def verify(
-        proof: Annotated[Path | None, typer.Argument(help="A proof file.")] = None,
+        proof: Annotated[Path | None, typer.Argument(help="A proof file, or an export.")] = None,
         key: KeyOption = "",
         whole_tape: Annotated[bool, typer.Option("--tape", help="Check the whole tape instead.")] = False,
         kept: Annotated[list[Path] | None, typer.Option(help="A checkpoint kept elsewhere; may be repeated.")] = None,
@@ -93,7 +92,7 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
         if whole_tape == (proof is not None):
             _fail(as_json, 2, "give either a proof file or --tape")
         if proof is not None:
-            _verify_proof(proof, key, as_json)
+            _verify_file(proof, key, tape, as_json)
         else:
             _verify_tape(tape().topics, key, kept or [], as_json)
 
@@ -130,10 +129,13 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
     return commands
 
 
-def _evidence() -> Evidence:
+def _evidence(verifier: Verifier | None = None) -> Evidence:
+    """Proofs are our own; whoever checks a tape may bring the key that it must be signed with."""
     where = settings()
     files = AuditFiles(where.state_dir)
-    return Evidence(files, audit_key.verifier(where.state_dir), lambda: Reader(where.kafka, name="audit-cli"))
+    return Evidence(
+        files, verifier or audit_key.verifier(where.state_dir), lambda: Reader(where.kafka, name="audit-cli")
+    )
 
 
 async def _prove(what: str, tape: Callable[[], Tape]) -> Bundle:
@@ -145,14 +147,19 @@ async def _prove(what: str, tape: Callable[[], Tape]) -> Bundle:
     return await evidence.proof_at(tree, index)
 
 
-def _verify_proof(path: Path, key: str, as_json: bool) -> None:
+def _verify_file(path: Path, key: str, tape: Callable[[], Tape], as_json: bool) -> None:
     try:
-        shown = offline.verify(json.loads(path.read_text("utf-8")), _verifier(key).vkey())
+        text, vkey = path.read_text("utf-8"), _verifier(key).vkey()
+        shown = offline.verify_file(text, vkey)
+        if "first" in shown:
+            exports.check_words(text, tape().decode)
     except offline.Failed as failure:
         _fail(as_json, failure.code, str(failure))
     except (OSError, ValueError, KeyUnsafe) as error:
         _fail(as_json, offline.MALFORMED, str(error))
-    _say(as_json, {"verified": True, **shown}, f"VERIFIED {shown['topic']}/{shown['partition']}/{shown['index']}")
+    place = f"{shown['topic']}/{shown['partition']}/{shown.get('index', shown.get('first'))}"
+    until = f" to {shown['last']}" if "last" in shown else ""
+    _say(as_json, {"verified": True, **shown}, f"VERIFIED {place}{until}")
 
 
 def _verify_tape(topics: Sequence[str], key: str, kept: Sequence[Path], as_json: bool) -> None:
@@ -165,30 +172,20 @@ def _verify_tape(topics: Sequence[str], key: str, kept: Sequence[Path], as_json:
 
 
 async def _check(topics: Sequence[str], key: str, kept: Sequence[Path]) -> tuple[int, list[Finding]]:
-    outside = [Checkpoint.parse(note.verified(path.read_text("utf-8"), _verifier(key))) for path in kept]
-    return await _evidence().check(topics, outside)
+    verifier = _verifier(key)
+    outside = [Checkpoint.parse(note.verified(path.read_text("utf-8"), verifier)) for path in kept]
+    return await _evidence(verifier).check(topics, outside)
 
 
 async def _export(first: str, last: str, out: Path, decode: Callable[[bytes], Recorded[Any]]) -> int:
     begin, end = _place(first), _place(last)
     if begin[0] != end[0] or not 0 <= end[1] - begin[1] < EXPORT_MAX:
         raise EvidenceMissing(f"{first} to {last} must be in one partition, in order, at most {EXPORT_MAX} records")
-    evidence, tree, count = _evidence(), begin[0], 0
-    signed = evidence.newest()
+    made = exports.lines(_evidence(), begin[0], begin[1], end[1], decode)
     with out.open("wb") as file:
-        head = {"format": bundle.FORMAT, "checkpoint": signed, "vkey": evidence.verifier.vkey()}
-        file.write(msgspec.json.encode(head) + b"\n")
-        async with aclosing(evidence.records(tree, begin[1], end[1] + 1)) as records:
-            async for index, record in records:
-                made = evidence.prove(tree, index, record, signed)
-                line = {
-                    name: getattr(made, name)
-                    for name in ("topic", "partition", "index", "size", "key", "value", "path")
-                }
-                line["event"] = event_shown(decode(record.value)) if tree.topic.endswith(EVENTS) else None
-                file.write(msgspec.json.encode(line) + b"\n")
-                count += 1
-    return count
+        async for line in made:
+            file.write(line)
+    return end[1] - begin[1] + 1
 
 
 async def _replay(account: str, as_of: str, tape: Tape) -> dict[str, Past]:

@@ -1,17 +1,18 @@
 """The tape and the audit files in, proofs out: what the audit's command line and its routes share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from domain.audit import bundle, note
 from domain.audit.bundle import Bundle
-from domain.audit.check import Finding, check_leaves
-from domain.audit.checkpoint import Checkpoint, TreeName
+from domain.audit.check import Change, Finding, check_leaves, check_tiles
+from domain.audit.checkpoint import Checkpoint, CheckpointRefused, TreeName
 from domain.audit.merkle import ProofRefused, record_hash
-from domain.audit.note import Verifier
-from infra.audit_files import AuditFiles
+from domain.audit.note import NoteRefused, Verifier
+from infra.audit_files import AuditDamaged, AuditFiles
 from infra.kafka.reader import BEGINNING
 from infra.kafka.records import Arrived, Partition
 from projections.audit.forest import Source
@@ -112,15 +113,47 @@ class Evidence:
 
     async def check(self, topics: Iterable[str], kept: Sequence[Checkpoint]) -> tuple[int, list[Finding]]:
         """How many records the tape has, and what does not fit between it and what was signed."""
-        signed = [Checkpoint.parse(note.verified(text, self.verifier)) for text in self.files.notes()]
+        signed = list(self._signed())
         if not signed:
             raise EvidenceMissing("nothing is signed yet: start the audit process")
         leaves: dict[TreeName, list[bytes]] = {name: [] for name in signed[-1].trees}
         async for record in self.tape(topics):
             name = TreeName(record.topic, record.partition)
             leaves.setdefault(name, []).append(record_hash(record.key, record.value))
-        findings = check_leaves(leaves, signed[-1], kept=[*signed[:-1], *kept], leaves=self.files.leaves)
+        others = [*signed[:-1], *kept, self._latest()]
+        findings = check_leaves(leaves, signed[-1], kept=others, leaves=self.files.leaves)
+        findings = findings or [*_forgotten(kept, signed), *self._tiles(leaves, signed[-1])]
+        if not findings and self._latest() not in signed[-2:]:  # The newest one may be on its way to its copy.
+            raise AuditDamaged("latest: it is not a copy of the newest checkpoint; start the audit process, it copies")
         return sum(map(len, leaves.values())), findings
+
+    def _signed(self) -> Iterator[Checkpoint]:
+        """Every checkpoint that is kept here, the oldest first; names the one that is not what was signed."""
+        earlier: Checkpoint | None = None
+        for number, text in enumerate(self.files.notes()):
+            try:
+                later = Checkpoint.parse(note.verified(text, self.verifier))
+            except (NoteRefused, CheckpointRefused) as refused:
+                raise AuditDamaged(f"checkpoint {number}: {refused}") from refused
+            if earlier is not None and (later == earlier or later.time < earlier.time):
+                raise AuditDamaged(f"checkpoint {number}: it stands where a later one than {number - 1} was signed")
+            if earlier is not None and later.origin != earlier.origin:
+                raise AuditDamaged(f"checkpoint {number}: its origin is {later.origin}, before it {earlier.origin}")
+            yield later
+            earlier = later
+
+    def _latest(self) -> Checkpoint:
+        try:
+            return Checkpoint.parse(note.verified(self.files.latest(), self.verifier))
+        except (NoteRefused, CheckpointRefused) as refused:
+            raise AuditDamaged(f"latest: {refused}") from refused
+
+    def _tiles(self, leaves: Mapping[TreeName, Sequence[bytes]], signed: Checkpoint) -> Iterator[Finding]:
+        """What stored hashes do not follow from the tape, where the tape is what was signed."""
+        for name, head in sorted(signed.trees.items()):
+            found = check_tiles(name, leaves[name][: head.size], partial(self.files.tile, name))
+            if found is not None:
+                yield found
 
     async def tape(self, topics: Iterable[str]) -> AsyncGenerator[Arrived, None]:
         """Every record of these topics, each partition in log order."""
@@ -153,6 +186,16 @@ class Evidence:
                         yield record
             finally:
                 await reader.close()
+
+
+def _forgotten(kept: Sequence[Checkpoint], signed: Sequence[Checkpoint]) -> Iterator[Finding]:
+    """Checkpoints that somebody kept and that are no longer among ours, though nothing else contradicts them."""
+    for each in kept:
+        if each not in signed:
+            name = max(each.trees, key=lambda tree: each.trees[tree].size)
+            size = each.head(name).size
+            detail = f"a checkpoint of {size} leaves was signed that is not kept here any more"
+            yield Finding(name, Change.FORGOTTEN, max(0, size - 1), size, detail)
 
 
 def place_of(text: str) -> tuple[TreeName, int] | None:

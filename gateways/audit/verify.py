@@ -1,13 +1,16 @@
 """A proof file and a verifier key in, yes or the reason why not out. Needs nothing of Tapeline, no network, no server.
 
-    python verify.py proof.json --key 'name+id+key'      (or --key audit.vkey)
+    python verify.py proof.json --key 'name+id+key'      (or --key audit.vkey; or an export, range.ndjson)
 
 Copy this one file to wherever the proof is checked; it needs Python 3.9 and the package `cryptography`. Three things
 must hold: the checkpoint is signed by that key; it lists the record's tree with the size and a root; the record's hash
-leads through the path to that root. Take the key from where you trust it, never from the proof.
+leads through the path to that root. Take the key from where you trust it, never from the proof. An export holds when
+every line does and the lines are the whole range of its head, each record once and in order; what it shows of an event
+in words is for people and is not checked here.
 
 Exit codes: 0 it holds, 2 wrong use, 3 the file is no proof, 4 `cryptography` is missing, 5 the signature does not hold,
-6 the checkpoint does not speak of this tree, 7 the record does not lead to the signed root.
+6 the checkpoint does not speak of this tree, 7 the record does not lead to the signed root, 8 the lines of an export
+are not the range that it names.
 """
 
 import argparse
@@ -27,7 +30,7 @@ except ImportError:
     HAS_CRYPTOGRAPHY = False
 
 FORMAT = "tapeline-proof/1"
-HOLDS, MALFORMED, NO_CRYPTOGRAPHY, BAD_SIGNATURE, WRONG_TREE, NOT_INCLUDED = 0, 3, 4, 5, 6, 7
+HOLDS, MALFORMED, NO_CRYPTOGRAPHY, BAD_SIGNATURE, WRONG_TREE, NOT_INCLUDED, NOT_THE_RANGE = 0, 3, 4, 5, 6, 7, 8
 KEY_ID_BYTES, KEY_BYTES, HASH_BYTES, TREE_FIELDS = 4, 32, 32, 4
 ED25519 = b"\x01"
 PATH_MAX = 64
@@ -72,6 +75,52 @@ def verify(proof: dict[str, Any], vkey: str) -> dict[str, Any]:
         "origin": lines[0],
         "signed_at": lines[1],
     }
+
+
+def verify_file(text: str, vkey: str) -> dict[str, Any]:
+    """What a proof or an export shows, if it holds; raises Failed."""
+    try:
+        proof = json.loads(text)
+    except ValueError:
+        return verify_export(text, vkey)
+    return verify(proof, vkey)
+
+
+def verify_export(text: str, vkey: str) -> dict[str, Any]:
+    """What an export shows, if every line of it holds under this key; raises Failed, which names the line."""
+    head, *lines = [_object(line, number) for number, line in enumerate(text.splitlines(), start=1)] or [{}]
+    if not lines or not all(type(head.get(name)) is int for name in ("first", "last")):
+        raise Failed(MALFORMED, "line 1: it is not the head of an export with the first and last index of its range")
+    for number, line in enumerate(lines, start=2):
+        try:
+            # The head comes last: no line brings a checkpoint of its own.
+            shown = verify({**line, **head}, vkey)
+        except Failed as failure:
+            where = f"{line.get('topic')}/{line.get('partition')}/{line.get('index')}"
+            raise Failed(failure.code, f"line {number}, {where}: {failure}") from None
+        tree = shown["topic"], shown["partition"]
+        due = (lines[0]["topic"], lines[0]["partition"]), head["first"] + number - 2
+        if (tree, shown["index"]) != due:
+            says = f"line {number}: {'/'.join(map(str, tree))}/{shown['index']} stands where {due[1]} is due"
+            raise Failed(NOT_THE_RANGE, says)
+    if head["first"] + len(lines) - 1 != head["last"]:
+        due_at = head["first"] + len(lines)
+        raise Failed(NOT_THE_RANGE, f"line {len(lines) + 2}: {due_at} is due; the range ends with {head['last']}")
+    return {**{name: shown[name] for name in ("topic", "partition", "size", "origin", "signed_at")}, **_range(head)}
+
+
+def _range(head: dict[str, Any]) -> dict[str, int]:
+    return {"first": head["first"], "last": head["last"]}
+
+
+def _object(line: str, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Failed(MALFORMED, f"line {number}: it is no JSON object")
+    return found
 
 
 def _check_shape(proof: object) -> None:
@@ -165,12 +214,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         key = arguments.key if "+" in arguments.key else Path(arguments.key).read_text("utf-8")
-        proof = json.loads(arguments.proof.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        shown = verify_file(arguments.proof.read_text("utf-8"), key)
+    except (OSError, UnicodeError) as error:
         sys.stderr.write(f"NOT VERIFIED: {error}\n")
         return MALFORMED
-    try:
-        shown = verify(proof, key)
     except Failed as failure:
         sys.stderr.write(f"NOT VERIFIED: {failure}\n")
         return failure.code

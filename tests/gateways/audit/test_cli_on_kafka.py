@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import uuid
@@ -140,6 +141,13 @@ def test_a_signed_tape_answers_every_question(world: World, run: Run, state_dir:
     for line in lines:
         assert verify.verify({**head, **line}, head["vkey"])["topic"] == world.topics[0]
 
+    assert run("verify", str(out)).stdout == f"VERIFIED {world.place(10)} to 19\n"
+    alone[3] = str(out)
+    assert subprocess.run(alone, check=False, timeout=30, capture_output=True).returncode == 0
+    out.write_text(out.read_text().replace('"walnut-12"', '"walnut-99"'))
+    spoilt = run("verify", str(out))
+    assert (spoilt.exit_code, "line 4" in spoilt.stderr) == (verify.NOT_INCLUDED, True)
+
     past = json.loads(run("replay", "--account", ACCOUNT, "--as-of", world.place(11), "--json").stdout)
     assert (past[world.context]["events"], len(past[world.context]["state"]["working"])) == (12, 10)
     assert past[world.context]["state"]["cash"] == CASH
@@ -160,6 +168,20 @@ def test_a_second_life_goes_on_and_keeps_every_checkpoint(world: World, run: Run
     second = asyncio.run(world.sign())
     assert sizes(second)[f"{world.topics[0]}/1"] == sizes(first)[f"{world.topics[0]}/1"] + 70
     assert run("verify", "--tape").exit_code == 0
+
+
+def test_a_tape_that_somebody_signed_again_is_found_by_the_key_that_is_given(
+    world: World, run: Run, state_dir: Path, tmp_path: Path
+) -> None:
+    asyncio.run(world.write(5))
+    asyncio.run(world.sign())
+    ours = (state_dir / "keys" / "audit.vkey").read_text()
+    shutil.rmtree(state_dir / "audit")
+    shutil.rmtree(state_dir / "keys")
+    asyncio.run(world.sign())
+    assert run("verify", "--tape").exit_code == 0
+    signed_again = run("verify", "--tape", "--key", ours)
+    assert (signed_again.exit_code, "checkpoint 0" in signed_again.stderr) == (cli.MISSING, True)
 
 
 def test_what_is_missing_is_said(world: World, run: Run) -> None:

@@ -13,7 +13,7 @@ from domain.audit.merkle import ProofRefused
 from gateways.audit import verify
 from gateways.audit.evidence import Evidence, EvidenceMissing, place_of
 from infra import audit_key
-from infra.audit_files import AuditFiles
+from infra.audit_files import AuditDamaged, AuditFiles
 from tests.projections.audit.signing import filled, read_all
 from tests.projections.audit.tape import MESSAGES, ORDERS, Tape
 
@@ -121,3 +121,52 @@ async def test_a_checkpoint_rolled_back_is_found_by_one_kept_elsewhere(tmp_path:
 )
 def test_a_place_is_topic_partition_sequence(text: str, place: object) -> None:
     assert place_of(text) == place
+
+
+@pytest.mark.parametrize("level", [0, 1])
+async def test_a_stored_hash_that_was_changed_is_named_though_the_tape_is_right(
+    tmp_path: Path, tape: Tape, level: int
+) -> None:
+    evidence = evidence_of(tmp_path, tape)
+    tree = evidence.files.root / "trees" / ORDERS / "0" / str(level)
+    path = next(path for path in sorted(tree.rglob("*")) if path.is_file())
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(bytes(data))
+    _, (finding,) = await evidence.check(TOPICS, [])
+    assert (finding.tree, finding.change, finding.index) == (ORDERS_0, Change.HASH_CHANGED, 0)
+
+
+async def test_a_checkpoint_that_is_not_as_it_was_signed_is_named_by_its_number(tmp_path: Path, tape: Tape) -> None:
+    evidence = evidence_of(tmp_path, tape)
+    tape.event("later")
+    read_all(tmp_path, tape, now=2_000_000)
+    first, second = (tmp_path / "audit" / "checkpoints" / "000" / "000" / f"00{number}.note" for number in (0, 1))
+    texts = first.read_text(), second.read_text()
+    for spoilt in (b"\xff\xfe", texts[1].replace(" ", "  ", 1).encode(), texts[0].encode()):
+        second.write_bytes(spoilt)
+        with pytest.raises(AuditDamaged, match="checkpoint 1: "):
+            await evidence.check(TOPICS, [])
+
+
+async def test_the_copy_of_the_newest_checkpoint_is_checked_too(tmp_path: Path, tape: Tape) -> None:
+    evidence = evidence_of(tmp_path, tape)
+    for number in (2, 3):
+        tape.event("later")
+        read_all(tmp_path, tape, now=number * 1_000_000)
+    first = (tmp_path / "audit" / "checkpoints" / "000" / "000" / "000.note").read_text()
+    (tmp_path / "audit" / "latest").write_text(first)
+    with pytest.raises(AuditDamaged, match="latest: "):
+        await evidence.check(TOPICS, [])
+
+
+async def test_a_checkpoint_that_was_taken_out_is_missed_by_who_kept_it(tmp_path: Path, tape: Tape) -> None:
+    evidence = evidence_of(tmp_path, tape)
+    kept = evidence.checkpoint()
+    tape.event("later")
+    read_all(tmp_path, tape, now=2_000_000)
+    folder = tmp_path / "audit" / "checkpoints" / "000" / "000"
+    (folder / "001.note").rename(folder / "000.note")
+    assert (await evidence.check(TOPICS, []))[1] == []
+    _, (finding,) = await evidence.check(TOPICS, [kept])
+    assert finding.change is Change.FORGOTTEN
