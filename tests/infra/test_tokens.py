@@ -1,11 +1,13 @@
 """Tokens and the keys behind them."""
 
+import json
 import stat
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from joserfc import jws
 
 from infra import tokens
 from infra.tokens import Mint, Scope, TokenRefused, Verifier
@@ -62,3 +64,18 @@ def test_allows_clocks_to_be_a_little_apart(tmp_path: Path) -> None:
 def test_refuses_keys_of_another_installation(tmp_path: Path) -> None:
     with pytest.raises(TokenRefused):
         Verifier(tmp_path / "here").verify(minted(Mint(tmp_path / "there")))
+
+
+def test_claims_that_our_key_signed_and_nobody_can_reckon_with_are_refused(tmp_path: Path) -> None:
+    """A key set is a file: whoever else signs with it must not bring the gateway down."""
+    mint, verifier = Mint(tmp_path), Verifier(tmp_path)
+    claims = {"iss": "tapeline", "aud": "tapeline", "tenant": "acme", "sub": "ann", "account": "a1", "scope": "read"}
+    whole = claims | {"jti": "1", "nbf": 0, "exp": 2**40}
+    assert verifier.verify(_signed(mint, json.dumps(whole).encode())).tenant == "acme"
+    for body in (json.dumps(whole | {"exp": 10**400}).encode(), b"[" * 1_300 + b"]" * 1_300):
+        with pytest.raises(TokenRefused):
+            verifier.verify(_signed(mint, body))
+
+
+def _signed(mint: Mint, body: bytes) -> str:
+    return jws.serialize_compact({"alg": tokens.ALGORITHM, "kid": mint._key.kid}, body, mint._key)
