@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateways.http import BODY_BYTES_MAX
+from gateways.patience import in_time
 from gateways.problems import Problem, unavailable
 from gateways.routes import Call, Route
 from infra.kafka.sender import SendFailed
@@ -17,7 +18,8 @@ async def notice(call: Call, _: None) -> web.Response:
     """204 once the notice is kept; 401 for one that the vendor did not sign, which is kept as refused."""
     inbox = call.services.inbox
     try:
-        body = await call.request.read()
+        async with in_time():
+            body = await call.request.read()
     except web.HTTPRequestEntityTooLarge as error:
         await inbox.refuse(Reason.TOO_LARGE, b"")
         raise _problem(Reason.TOO_LARGE) from error

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import HttpVersion11, WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field, StringConstraints
 
 from gateways import cursor
@@ -28,6 +28,7 @@ from gateways.problems import Problem, not_found
 from gateways.quotes import quotes_view
 from gateways.routes import Call, Route, is_own, may_see
 from gateways.sockets import SocketsFull
+from gateways.strict import StrictSocket
 from gateways.views import Json, shown
 from infra.kafka.records import Partition
 from infra.postgres import DatabaseDown
@@ -66,7 +67,8 @@ class Subscribe(Body):
 
 async def stream(call: Call, _: None) -> web.StreamResponse:
     """A socket until the client leaves, its token ends or the gateway stops."""
-    socket = web.WebSocketResponse(
+    _check_opening(call.request)
+    socket = StrictSocket(
         heartbeat=HEARTBEAT_S, protocols=(SUBPROTOCOL,), max_msg_size=MESSAGE_BYTES_MAX, compress=False
     )
     await socket.prepare(call.request)
@@ -82,6 +84,21 @@ async def stream(call: Call, _: None) -> web.StreamResponse:
     finally:
         STREAM_CLIENTS.dec()
     return socket
+
+
+def _check_opening(request: web.Request) -> None:
+    """What the library would let pass, or write into the log with the token in it. Raises Problem: 400."""
+    if request.version != HttpVersion11:
+        raise Problem(400, "invalid", "A websocket needs HTTP 1.1.", remedy="Open it with HTTP/1.1.")
+    offered = request.headers.get("Sec-WebSocket-Protocol")
+    if offered is not None and SUBPROTOCOL not in {each.strip() for each in offered.split(",")}:
+        raise Problem(
+            400,
+            "invalid",
+            f"This door speaks `{SUBPROTOCOL}` only.",
+            field="Sec-WebSocket-Protocol",
+            remedy=f"Offer `{SUBPROTOCOL}` beside the token, or nothing at all.",
+        )
 
 
 class _Client:
@@ -108,10 +125,12 @@ class _Client:
 
     async def _wanted(self) -> Subscribe:
         try:
-            message = await self._socket.receive(SUBSCRIBE_WAIT_S)
+            async with asyncio.timeout(SUBSCRIBE_WAIT_S):  # Of all it says: pings do not buy time.
+                message = await self._socket.receive()
         except TimeoutError as error:
             raise Problem(400, "invalid", "Nothing was subscribed to in time.", remedy="Subscribe at once.") from error
         if message.type is not WSMsgType.TEXT:
+            await self._part(message)
             raise ConnectionError
         wanted = validated(Subscribe, parsed(message.data.encode()))
         caller = self._call.caller
@@ -148,7 +167,7 @@ class _Client:
         try:
             async for message in self._socket:
                 if message.type is not WSMsgType.TEXT:
-                    return
+                    return await self._part(message)
                 asked = _asked(message.data)
                 await self._free.acquire()
                 task = asyncio.create_task(self._grant(asked))
@@ -246,6 +265,11 @@ class _Client:
             except TimeoutError as error:
                 raise _TooSlow from error
         self._spoke_at = time.monotonic()
+
+    async def _part(self, message: WSMessage) -> None:
+        """No text came: a client that is gone, one that broke the protocol and has been told so, or bytes."""
+        if message.type is WSMsgType.BINARY:
+            await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text is spoken here")
 
     async def _refuse(self, detail: str, remedy: str, code: int) -> None:
         with suppress(ConnectionError, _TooSlow):
