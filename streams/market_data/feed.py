@@ -16,6 +16,7 @@ from domain.kernel.money import parse_price, parse_quantity
 from domain.market_data.marks import Board, Mark, MarkPrice, Quote, follow
 from infra import telemetry
 from infra.clock import instant
+from infra.kafka.records import Outgoing
 from infra.kafka.sender import SendFailed
 from infra.settings import PARTITIONS, POLL_WAIT_MS
 from streams.effects import Effect, Tools
@@ -34,8 +35,12 @@ GREETING_SECONDS = 0.2
 """A market greets with its clock and every symbol's last quote: the first mark waits for them, or it would be old."""
 SILENCE_SECONDS_MAX = 5.0
 """A market that says nothing for so long is lost: it promises its clock once a second, and old prices are no marks."""
-QUOTES_UNDER_WAY_MAX = 2_000
-"""Quotes on their way to the tape at once."""
+GATHER_SECONDS = 0.02
+"""Quotes of so long a time go to the tape together: one by one they cost the broker a request each, 500 a second."""
+QUOTES_GATHERED_MAX = 500
+"""Quotes that are sent together at most, in a burst before their time is up."""
+SENDINGS_UNDER_WAY_MAX = 100
+"""Such groups on their way to the tape at once; beyond it the market is read no further until they are there."""
 LINE_BYTES_MAX = 65_536
 """Longest line the market may send."""
 log = telemetry.logger(NAME)
@@ -124,11 +129,11 @@ async def _listen(tools: Tools, marks: Marks, reader: asyncio.StreamReader, stop
     """Until the market hangs up. No mark is made before its clock was heard: what was heard earlier is old."""
     loop = asyncio.get_running_loop()
     heard_at, due, knows_time = loop.time(), loop.time(), False
-    under_way: set[asyncio.Task[int]] = set()
+    quotes = Quotes(tools)
     reading = asyncio.ensure_future(reader.readline())
     try:
         while not stop.is_set():
-            await asyncio.wait({reading}, timeout=POLL_WAIT_MS / 1000)
+            await asyncio.wait({reading}, timeout=quotes.wait_s(POLL_WAIT_MS / 1000))
             is_worth_a_mark = False
             if reading.done():
                 heard_at = loop.time()
@@ -137,23 +142,61 @@ async def _listen(tools: Tools, marks: Marks, reader: asyncio.StreamReader, stop
                 if line.type == "quote":
                     quote = _quote(line, tools.clock())
                     marks.quote(quote)
-                    under_way.add(asyncio.create_task(_keep(tools, quote)))
+                    quotes.add(quote)
                 elif line.type == "clock":
                     is_worth_a_mark = marks.clock(line) and knows_time
                     if not knows_time:
                         knows_time, due = True, loop.time() + GREETING_SECONDS
             elif loop.time() - heard_at > SILENCE_SECONDS_MAX:
                 raise ConnectionError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s")
-            is_due = knows_time and (is_worth_a_mark or loop.time() >= due)
-            if is_due or len(under_way) >= QUOTES_UNDER_WAY_MAX:
-                await _settled(under_way)
-                under_way.clear()
-            if is_due:
+            if knows_time and (is_worth_a_mark or loop.time() >= due):
+                await quotes.settle()
                 await _mark(tools, marks.make(tools.clock()))
                 due = loop.time() + MARK_EVERY_SECONDS
+            else:
+                await quotes.send_due()
     finally:
         reading.cancel()
-        await _settled(under_way)
+        await quotes.settle()
+
+
+class Quotes:
+    """Quotes on their way to the tape, some milliseconds' worth of them together."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[Outgoing] = []
+        self._due = 0.0
+        self._under_way: set[asyncio.Task[list[int]]] = set()
+
+    def add(self, quote: Quote) -> None:
+        """One more; the first of a group says when it goes."""
+        if not self._gathered:
+            self._due = self._loop.time() + GATHER_SECONDS
+        self._gathered.append(Outgoing(quote.symbol.encode(), self._tools.codec.encode_observed(quote), {}))
+
+    def wait_s(self, longest_s: float) -> float:
+        """How long nothing has to be sent, at most so long."""
+        return max(0.0, min(longest_s, self._due - self._loop.time())) if self._gathered else longest_s
+
+    async def send_due(self) -> None:
+        """Send the group when its time is up or it is full; returns when there is room for another."""
+        if self._gathered and (self._loop.time() >= self._due or len(self._gathered) >= QUOTES_GATHERED_MAX):
+            self._send()
+            if len(self._under_way) >= SENDINGS_UNDER_WAY_MAX:
+                await self.settle()
+
+    async def settle(self) -> None:
+        """Send what was gathered and wait for all that is under way: a mark comes after the quotes it is made of."""
+        self._send()
+        await _settled(self._under_way)
+        self._under_way.clear()
+
+    def _send(self) -> None:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._under_way.add(asyncio.create_task(self._tools.sender.send_all(QUOTES, gathered)))
 
 
 def _line(text: bytes) -> Line:
@@ -169,10 +212,6 @@ async def _settled(under_way: Iterable[Awaitable[object]]) -> None:
             log.warning("not kept", why=str(failure))
         elif isinstance(failure, BaseException):
             raise failure
-
-
-async def _keep(tools: Tools, quote: Quote) -> int:
-    return await tools.sender.send(QUOTES, quote.symbol.encode(), tools.codec.encode_observed(quote), {})
 
 
 async def _mark(tools: Tools, mark: Mark) -> None:

@@ -10,7 +10,7 @@ from infra.clock import wall
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.groups import Groups
 from infra.kafka.reader import BEGINNING, Reader
-from infra.kafka.records import Arrived, Partition
+from infra.kafka.records import Arrived, Outgoing, Partition
 from infra.kafka.sender import Sender
 from infra.settings import Settings
 from streams.effects import Effect, Tools
@@ -59,6 +59,13 @@ class MortalSender(Sender):
         offset = await super().send(topic, key, value, headers, partition)
         self._life.at("sent")
         return offset
+
+    async def send_all(self, topic: str, records: Sequence[Outgoing], partition: int | None = None) -> list[int]:
+        """Records that are sent together are one sending."""
+        self._life.at("send")
+        offsets = await super().send_all(topic, records, partition)
+        self._life.at("sent")
+        return offsets
 
 
 class MortalGroups(Groups):

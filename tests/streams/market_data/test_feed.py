@@ -223,7 +223,7 @@ async def test_a_mark_that_was_cut_short_by_a_kill_is_made_good_by_the_next(stre
         where, life = (
             street.settings(market.port),
             Life("send", after=8),
-        )  # A quote, four of the first mark, two of the second.
+        )  # A group of quotes, four of the first mark, two of the second.
         async with street.broker.tools(where, life) as tools:
             with contextlib.suppress(BaseExceptionGroup, Exception):
                 async with at_work(feed.feed, tools) as task:
