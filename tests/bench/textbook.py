@@ -2,7 +2,8 @@
 
 One consumer in a group, one transactional producer, the offsets sent in the transaction. It decides with our decider
 and our codec on books in memory, so that what differs is the loop; it drains what is there without waiting, as we do,
-which is kinder to it than a textbook. It has no chain, no known ids and no reading back.
+which is kinder to it than a textbook. What must be aborted is taken back and decided again. It has no chain, no known
+ids and no reading back.
 """
 
 import select
@@ -10,7 +11,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 import contexts
 from domain.kernel.ids import event_id
@@ -64,6 +65,15 @@ class Loop:
         taken = [message for message in messages if message.error() is None]
         if not taken:
             return
+        before = dict(self._books), dict(self._versions)
+        try:
+            self._commit(taken)
+        except KafkaException as failure:
+            if not failure.args[0].txn_requires_abort():
+                raise
+            self._abort(taken, before)
+
+    def _commit(self, taken: list[Message]) -> None:
         self._producer.begin_transaction()
         for message in taken:
             self._decide(message)
@@ -74,6 +84,20 @@ class Loop:
             TRANSACTION_SECONDS_MAX,
         )
         self._producer.commit_transaction(TRANSACTION_SECONDS_MAX)
+
+    def _abort(self, taken: list[Message], before: tuple[dict[str, Book], dict[str, int]]) -> None:
+        """Nothing of this transaction counts: go back to where it began."""
+        self._producer.abort_transaction(TRANSACTION_SECONDS_MAX)
+        self._books.clear()
+        self._books.update(before[0])
+        self._versions.clear()
+        self._versions.update(before[1])
+        begins: dict[tuple[str, int], int] = {}
+        for each in taken:
+            begins.setdefault((each.topic() or "", each.partition() or 0), each.offset() or 0)
+        for (topic, partition), offset in begins.items():
+            self._consumer.seek(TopicPartition(topic, partition, offset))
+        print(f"aborted: {len(taken)} commands are decided again", file=sys.stderr, flush=True)
 
     def _decide(self, message: Message) -> None:
         issued: Issued[Any] = self._codec.decode_command(message.value() or b"")
