@@ -92,26 +92,34 @@ class _Fetch:
         self._network = network
         self._at = at
         self._limit = limit
-        self._until_us = network.loop.now_us + wait_ms * US_PER_MS
         self.answer: asyncio.Future[tuple[list[Arrived], dict[Partition, int]]] = network.loop.create_future()
+        self._wake = self._woken
+        self._until_us = network.loop.now_us + wait_ms * US_PER_MS
+        self._is_looking, self._is_timed = True, False
         network.later(network.delay_us(), self._look)
 
     def _look(self) -> None:
         if self.answer.done():
             return
+        self._is_looking = False
         found, positions = ([], {}) if self._network.is_away else self._found()
+        logs = self._network.tape.logs
         wait_us = self._until_us - self._network.loop.now_us
         if found or wait_us <= 0:
             for place in self._at:
-                self._network.tape.logs[place].waiting.pop(self._woken, None)
+                logs[place].waiting.pop(self._wake, None)
             self.answer.set_result((found, positions))
             return
         for place in self._at:
-            self._network.tape.logs[place].waiting[self._woken] = None
-        self._network.later(wait_us, self._look)
+            logs[place].waiting[self._wake] = None
+        if not self._is_timed:
+            self._is_timed = True
+            self._network.later(wait_us, self._look)
 
     def _woken(self) -> None:
-        if not self.answer.done():
+        """Something new is there: one look is enough for all that comes until then."""
+        if not self._is_looking and not self.answer.done():
+            self._is_looking = True
             self._network.later(self._network.delay_us(), self._look)
 
     def _found(self) -> tuple[list[Arrived], dict[Partition, int]]:

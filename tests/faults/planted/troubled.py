@@ -18,14 +18,22 @@ from infra.kafka.sender import Sender
 from infra.kafka.writer import TapeWriter
 from infra.postgres import Database, DatabaseDown
 from infra.settings import PARTITIONS
+from projections import projector
+from projections.accounts.account_list import account_list
+from projections.accounts.ledger import ledger
+from projections.orders.journal import journal
+from projections.partners.subscriptions import subscriptions
 from streams.deciders import Deciders, Owner
 from tests.kit.live import Live
 
 DEATH, CUT, HANG_UP = "decider killed before its end", "database connections killed", "stream cut"
+CONTEXTS = ("orders", "accounts", "risk", "partners")
+"""What is decided here: less than a whole installation, so that a decider is soon back."""
+MODELS = (journal, ledger, account_list, subscriptions)
 DEATHS_PER_APPEND = 0.02
 DEAD_S = 0.3
 """How long a dead decider's transaction stands open: readers that may not see it have time to."""
-KILL_EVERY_S = 0.1
+KILL_EVERY_S = 0.5
 BROKEN_MAX = 20
 """How often a host may end of what nobody did to it before it is left where it is."""
 TERMINATE = """
@@ -119,6 +127,7 @@ class Troubled(Live):
         owners = [
             Owner(deciding, number, self.codec, wall, self._mortal)
             for deciding in contexts.deciders()
+            if deciding.context in CONTEXTS
             for number in range(PARTITIONS)
         ]
         try:
@@ -128,6 +137,12 @@ class Troubled(Live):
                 await owner.close()
             await reader.close()
             await sender.close()
+
+    async def _projector(self, stop: asyncio.Event) -> None:
+        running = asyncio.create_task(projector.run(self.settings, self.codec, MODELS))
+        await stop.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     def _mortal(self, topic: str, partition: int) -> TapeWriter:
         writer = Protocol2Writer(self.kafka.bootstrap, topic, partition)

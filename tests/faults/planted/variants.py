@@ -238,4 +238,22 @@ AT_THE_DOORS = (
 )
 """What breaks what somebody was told or shown."""
 
-VARIANTS = (*ON_THE_TAPE, *IN_THE_BOOKS, *AT_THE_DOORS)
+ON_THE_DISK = (
+    bug(
+        "flush off",
+        "power",
+        "infra/kafka/topics.py",
+        "str(1 if self.flush_each else FLUSH_NEVER)",
+        "str(FLUSH_NEVER)",
+    ),
+    bug(
+        "command topics unflushed",
+        "power",
+        "infra/catalogue.py",
+        "        retention_ms=COMMAND_DAYS * DAY_MS,\n",
+        "        retention_ms=COMMAND_DAYS * DAY_MS,\n        flush_each=False,\n",
+    ),
+)
+"""What breaks only when the power goes."""
+
+VARIANTS = (*ON_THE_TAPE, *IN_THE_BOOKS, *AT_THE_DOORS, *ON_THE_DISK)
