@@ -9,8 +9,9 @@ from pathlib import Path
 
 from deploy.local import children, spare
 
-START_LIMIT_S = 60.0
-"""Longest start of a process of ours: a take-over after a crash may wait for the broker's own recovery."""
+START_LIMIT_S = 120.0
+"""Longest start of a process of ours: a take-over after a crash may wait for the broker's own recovery, and ten of them
+that start together on two busy cores took a minute."""
 STOP_LIMIT_S = 10.0
 """Longest orderly end: the batch in hand is finished, nothing new is taken."""
 PROBE_TIMEOUT_S = 1.0
