@@ -8,6 +8,7 @@ import pytest
 
 from domain.onboarding.reports import NOTICE_CONTEXT, KycNotice
 from gateways.http import BODY_BYTES_MAX
+from infra.kafka.sender import SendFailed
 from infra.kyc.inbox import FEED, REFUSED_KEPT_PER_MINUTE_MAX
 from tests.kit.doors import WEBHOOK_SECRET, Client, Doors
 
@@ -46,12 +47,31 @@ async def test_a_signed_notice_is_kept_sealed_under_its_accounts_key(vendor: Cli
     assert not doors.bus.sent
 
 
-async def test_a_replayed_notice_has_the_id_of_the_first(vendor: Client, doors: Doors) -> None:
+async def test_a_replayed_notice_is_ignored_with_its_reason_under_the_id_of_the_first(
+    vendor: Client, doors: Doors
+) -> None:
     body = told()
     for _ in range(3):
         response, _ = await vendor.ask("POST", DOOR, raw=body, key=None, **signed(body))
         assert response.status == 204
     assert len({notice.source_id for notice in kept(doors)}) == 1
+    assert [(each.refusal, each.run_id) for each in kept(doors)] == [("", "run-1"), ("REPEATED", ""), ("REPEATED", "")]
+
+
+async def test_a_notice_that_could_not_be_kept_is_no_repeat_when_it_comes_again(
+    vendor: Client, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = told()
+
+    async def fail(*_: object) -> int:
+        raise SendFailed("nobody is there", outcome_unknown=True)
+
+    with monkeypatch.context() as away:
+        away.setattr(doors.feeds, "send", fail)
+        response, _ = await vendor.ask("POST", DOOR, raw=body, key=None, **signed(body))
+        assert response.status == 503
+    response, _ = await vendor.ask("POST", DOOR, raw=body, key=None, **signed(body))
+    assert (response.status, [each.refusal for each in kept(doors)]) == (204, [""])
 
 
 async def test_a_notice_that_names_no_account_keeps_its_run_alone(vendor: Client, doors: Doors) -> None:
