@@ -42,9 +42,9 @@ class Tools(msgspec.Struct, frozen=True):
         self.followers.append(follower)
         return follower
 
-    async def send(self, context: str, issued: Issued[Command]) -> None:
+    async def send(self, context: str, issued: Issued[Command], *, traceparent: bytes = b"") -> None:
         """Send a command; returns when it is acknowledged."""
-        await commands.send(self.sender, self.codec, context, issued)
+        await commands.send(self.sender, self.codec, context, issued, traceparent=traceparent)
 
 
 class Effect(msgspec.Struct, frozen=True):

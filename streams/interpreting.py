@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from domain.kernel.messages import Issued, Observed, Unreadable
+from infra import tracing
 from infra.avro.codec import Undecodable
+from infra.commands import TRACE
 from infra.kafka.records import Arrived
 from streams.effects import Effect, Tools
 
@@ -39,7 +41,10 @@ def interpreting(name: str, feed: str, kind: type[M], context: str, meaning: Cal
             await tools.dead_letters.bury(arrived, "UNREADABLE", str(poison))
             return
         command = msgspec.structs.replace(issued.command, at=tools.clock())
-        await tools.send(context, msgspec.structs.replace(issued, command=command))
+        asked_under = arrived.headers.get(TRACE, b"")
+        with tracing.child(f"effect {name}", asked_under, kind=tracing.Kind.PRODUCER) as span:
+            trace = span.traceparent.encode() or asked_under
+            await tools.send(context, msgspec.structs.replace(issued, command=command), traceparent=trace)
         tools.dead_letters.used()
 
     async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> None:

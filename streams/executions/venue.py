@@ -35,8 +35,12 @@ UNKEPT_MAX = 500
 """Messages of the venue that are under way to the feed at once."""
 BATCH_MAX = 200
 """Events looked at together."""
+OPENING = aiohttp.ClientTimeout(total=10)
+"""How long a connection may take to open; what is said over it has its heartbeat."""
 RECONNECT_SECONDS = 0.3
 """Pause before the venue is called again, also when it answers and hangs up at once."""
+TRACED_MAX = 10_000
+"""Orders whose trace is remembered, so that what the venue says of them goes on in it; the oldest is forgotten."""
 HEARTBEAT_S = 5.0
 """A venue that answers no ping for half of this is lost."""
 LOGGED_BYTES_MAX = 200
@@ -95,6 +99,7 @@ class Conversation:
         self._open: dict[str, list[Request]] = {}
         self._taken: dict[Partition, tuple[int, Link]] = {}
         self._ahead: set[int] = set()
+        self._traces: dict[str, bytes] = {}
         self.seen = seen
 
     def is_full(self) -> bool:
@@ -121,6 +126,12 @@ class Conversation:
         self._open.setdefault(order_id, []).append(request)
         return text
 
+    def traced(self, order_id: str, trace: bytes) -> None:
+        """What the venue says of this order from now on belongs to this trace, until this process ends."""
+        self._traces[order_id] = trace
+        if len(self._traces) > TRACED_MAX:
+            del self._traces[next(iter(self._traces))]
+
     async def keep(self, body: bytes) -> None:
         """One message of the venue: first onto the feed, then it counts as seen and may answer requests."""
         try:
@@ -140,7 +151,9 @@ class Conversation:
             body=body,
             received_at=self._tools.clock(),
         )
-        await self._tools.sender.send(FEED, account_id.encode(), self._tools.codec.encode_observed(message), {})
+        trace = self._traces.get(_order_of(answer))
+        headers = {} if trace is None else {TRACE: trace}
+        await self._tools.sender.send(FEED, account_id.encode(), self._tools.codec.encode_observed(message), headers)
         if self._see(answer.seq):
             self._settle(answer)
 
@@ -169,7 +182,7 @@ class Conversation:
         return True
 
     def _settle(self, answer: Answer) -> None:
-        order_id = answer.client_order_id.rpartition("-")[0]
+        order_id = _order_of(answer)
         is_over = answer.type in _ENDS or (answer.type == "filled" and answer.leaves == "0")
         rest = []
         for request in self._open.get(order_id, []):
@@ -190,7 +203,7 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     noted = await tools.groups.committed(SEEN_GROUP, [(FEED, 0)])
     seen = int(noted[FEED, 0][1]) if noted else 0
     conversation = Conversation(tools, follower, seen)
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=OPENING) as session:
         while not stop.is_set():
             try:
                 async with session.ws_connect(f"{tools.settings.venue_url}/orders", heartbeat=HEARTBEAT_S) as socket:
@@ -223,7 +236,10 @@ async def _talk(
             for followed, text in zip(taken, texts, strict=True):
                 if text is not None:
                     trace = followed.arrived.headers.get(TRACE, b"")
-                    with tracing.child(f"effect {NAME}", trace, kind=tracing.Kind.PRODUCER):
+                    with tracing.child(f"effect {NAME}", trace, kind=tracing.Kind.PRODUCER) as span:
+                        if trace:
+                            event: OrderPlaced | CancelRequested | ReplaceRequested = followed.recorded.event
+                            conversation.traced(event.order_id, span.traceparent.encode() or trace)
                         await socket.send_str(text)
     finally:
         committing.cancel()
@@ -257,6 +273,10 @@ async def _commit(conversation: Conversation) -> None:
     while True:
         await asyncio.sleep(COMMIT_EVERY_SECONDS)
         await conversation.commit()
+
+
+def _order_of(answer: Answer) -> str:
+    return answer.client_order_id.rpartition("-")[0]
 
 
 def _answers(answer: Answer, request: Request) -> bool:

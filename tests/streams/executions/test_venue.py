@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import uuid
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from domain.kernel.money import quantity_text
 from domain.orders.events import OrderFilled
-from streams.executions import venue
+from infra.commands import TRACE
+from streams.executions import interpret, venue
 from tests.kit.hosting import Broker, Life, at_work, dies
 from tests.kit.orders import place, record_acceptance, record_replace
 from tests.kit.tape import ACME
@@ -38,6 +41,31 @@ async def test_orders_reach_the_venue_and_its_words_the_feed(broker: Broker, tmp
     assert [each["client_order_id"] for each in copy] == [f"{name}-1" for name in names]
     assert {(each.tenant, each.account_id, each.venue) for each in heard} == {(ACME, ANN, "paper")}
     assert [each.sequence for each in heard] == list(range(1, 7))
+
+
+async def test_what_the_venue_says_of_an_order_goes_on_in_its_trace(broker: Broker) -> None:
+    desk, trace = Desk(broker), f"00-{uuid.uuid4().hex}-b7ad6b7169203331-01".encode()
+    desk.tape.decide("orders", ANN, place("walnut", quantity=1, limit=101))
+    desk.tape.decide("orders", ANN, place("acorn", quantity=1, limit=101))
+    records = [
+        msgspec.structs.replace(each, headers={TRACE: trace} if b"walnut" in each.value else {})
+        for each in desk.tape.arrived
+    ]
+    async with (
+        ToldVenue.open() as told,
+        broker.tools(settings(broker, told.port)) as tools,
+        at_work(venue.venue, tools),
+        at_work(interpret.interpret, tools),
+    ):
+        await broker.write(venue.SOURCE, records)
+        await told.is_asked(0, "resume", "new", "new")
+        for name in ("walnut-1", "acorn-1"):
+            await told.say("accepted", name, venue_order_id=f"v-{name}")
+        kept = await broker.read(interpret.FEED, 2)
+        sent = await broker.read("orders.commands", lambda found: trace in [each.headers.get(TRACE) for each in found])
+    assert {b"walnut" in each.value: each.headers.get(TRACE) for each in kept} == {True: trace, False: None}
+    (command,) = [each for each in sent if each.headers.get(TRACE) == trace]
+    assert b"walnut" in command.value
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -66,8 +66,8 @@ class NamedTools(Tools, frozen=True):
 
     context: str = ""
 
-    async def send(self, context: str, issued: Issued[Command]) -> None:
-        await super().send(self.context, issued)
+    async def send(self, context: str, issued: Issued[Command], *, traceparent: bytes = b"") -> None:
+        await super().send(self.context, issued, traceparent=traceparent)
 
 
 class Desk:
