@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import time
 import uuid
 from collections.abc import Mapping
@@ -50,6 +51,8 @@ LARGE, HASTY, CARELESS = 5, 5, 30
 PLAY_SECONDS_MAX = 600.0
 """Longest play: days that take longer are not played on this machine."""
 SCRAPE_SECONDS_MAX = 1.0
+ANSWER_SECONDS_MAX = 300.0
+"""Longest wait for one answer: two hundred customers fill a small machine."""
 LISTEN_BYTES = 65_536
 WITHDRAWALS = 10
 """Customers that take cash out in the end, half of them more than they have."""
@@ -85,6 +88,8 @@ class Summary(msgspec.Struct, kw_only=True):
 
 def play(root: Path, codec: Codec, contexts: list[str]) -> int:
     """Run the demo; gives the exit code."""
+    # A script that starts us beside itself has its shell tell us to ignore Ctrl-C; here it always ends everything.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     background.reset(root, name=NAME)
     try:
@@ -108,7 +113,8 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
     watch = Watch(Reader(addresses.kafka, "demo-watch"), codec, contexts)
     watching = asyncio.create_task(watch.run())
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    wait = aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX)
+    async with aiohttp.ClientSession(connector=connector, timeout=wait) as session:
         showing = asyncio.create_task(Screen(numbers, watch, lambda: _measure(session, addresses.metrics)).run())
         office = Office(session, addresses.gateway_url, Mint(Path(addresses.state_dir)), TENANT)
         partner = await _partner(session, addresses, office)
