@@ -1,6 +1,6 @@
 """F9: the one broker of a stack is killed; its supervisor starts it again.
 
-The page cache survives the kill, so recovery and clients are tried, never durability: that is F12 in tests/faults/power.
+The page cache survives the kill, so recovery and clients are tried, never durability: that is tests/faults/power.
 """
 
 import asyncio

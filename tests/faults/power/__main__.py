@@ -1,7 +1,7 @@
 """F12: `python -m tests.faults.power [broker|database] --cuts N --seed S [--without-flush] [--ledger FILE]`.
 
-A fresh server every few cuts, and a ledger line for each: what was tried is written down whatever ends the run. Exit code
-0 says that all that was acknowledged was there after every cut, and of the control that losses were seen.
+A fresh server every few cuts, and a ledger line for each: what was tried is written down whatever ends the run. Exit
+code 0 says that all that was acknowledged was there after every cut, and of the control that losses were seen.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.faults.power.broker import DISK_MIB, Broker
 from tests.faults.power.cuts import Cut
 
 ROW = "F12"
-CUTS_PER_SERVER = 20
+CUTS_PER_SERVER = 50
 """Cuts of one running server: its disk grows, and each recovery reads all of it."""
 PROFILES = {"broker": "one broker", "database": "one database"}
 SERVERS = {"broker": Broker}

@@ -1,19 +1,18 @@
 """Power cuts of a running broker: copy its disk at a random instant, recover from the copy, judge what readers get.
 
-The broker and its customers go on; what is recovered is another broker on the copy, with the product's own take-over.
-Judged by the independent checker, and offset by offset: whatever was acknowledged before the copy began stands where it
-was said to stand, and nothing stands there that the first broker never showed.
+The broker and its customers go on. Of most copies the files are read as a broker's recovery would read them; on some
+another broker is started, with the product's own take-over, and the independent checker judges its topics. Either way,
+record by record: whatever was acknowledged before the copy began stands where it was said to stand, and nothing stands
+there that the first broker never showed.
 """
 
 import asyncio
 import contextlib
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -21,10 +20,11 @@ from deploy.local import children, ports
 from deploy.local.folders import ROOT
 from deploy.local.kafka import LocalKafka, Profile
 from infra.kafka.reader import Reader
+from infra.settings import PARTITIONS
 from tests.faults.checker import collect
 from tests.faults.checker.evidence import Entry, Record, lines
 from tests.faults.checker.judge import judge
-from tests.faults.power import customers, images
+from tests.faults.power import customers, images, segments
 from tests.faults.power.cuts import Cut, head, told
 
 DISK_MIB = 768
@@ -38,6 +38,8 @@ SHOWN_SECONDS_MAX = 15.0
 """Longest wait until the first broker's reader has shown what the copy holds already."""
 LOOK_AGAIN_SECONDS = 0.05
 STOP_SECONDS_MAX = 30.0
+RECOVERED_EVERY = 16
+"""Every so many cuts a broker starts on the copy, which takes seconds of both cores; between them files are read."""
 PROBES = 4
 """Customers who ask the recovered broker for something new."""
 PROBE_ORDERS = 2
@@ -72,35 +74,48 @@ class Broker:
             ports.release(broker.port)
 
     def cut(self, chance: random.Random) -> Cut:
-        """One power cut, recovered and judged; its evidence is kept where something was found."""
+        """One power cut, judged; its evidence is the caller's to keep or to remove."""
         time.sleep(chance.uniform(0, BETWEEN_SECONDS_MAX))
-        self._cuts += 1
         evidence = self._folder / f"cut-{self._cuts}"
         evidence.mkdir()
         before = {name: head(self._folder / name) for name in (customers.HISTORY, customers.ASKED, customers.PLACES)}
-        copy = self._folder / "copy.image"
+        copy, begun_ns = self._folder / "copy.image", time.monotonic_ns()
         waited_s = self._disk.cut(copy)
-        begun = time.monotonic()
+        by = "files" if self._cuts % RECOVERED_EVERY else "broker"
+        self._cuts += 1
+        cut = Cut(evidence=evidence, what={"of": "kafka", "by": by, "writes_waited_ms": round(waited_s * 1_000)})
         try:
             with images.mounted(copy, self._folder / "recovered") as at:
-                recovered = LocalKafka(at, profile=Profile.TEST, log=evidence / "kafka.log")
-                try:
-                    recovered.start()
-                    ready_s = time.monotonic() - begun
-                    taken_over_at = asyncio.run(_probe(recovered.bootstrap, evidence, self._seed + self._cuts))
-                    served_s = time.monotonic() - begun
-                    collect.topics(recovered.bootstrap, evidence)
-                finally:
-                    recovered.kill()
-                    ports.release(recovered.port)
-            found, what = self._judged(evidence, before, taken_over_at)
+                if by == "files":
+                    shown = _digests(segments.records(at / "data", customers.EVENTS))
+                    asked = _digests(segments.records(at / "data", customers.COMMANDS))
+                    taken_over_at = dict.fromkeys(range(PARTITIONS), sys.maxsize)
+                else:
+                    taken_over_at = self._recover(at, evidence, cut)
+                    cut.findings += self._verdict(evidence, before[customers.HISTORY], begun_ns)
+                    shown, asked = (_stands(evidence, topic) for topic in (customers.EVENTS, customers.COMMANDS))
+            self._compare(cut, before, shown, asked, taken_over_at)
         except Exception as failure:  # noqa: BLE001  whatever keeps it from recovering is what a cut is to show
-            shutil.copyfile(copy, evidence / "disk.image")
-            return Cut(findings=[f"not recovered: {failure!r}"[:500]], what={"of": "kafka"}, evidence=evidence)
+            cut.findings.append(f"not recovered: {failure!r}"[:500])
+            images.copy(copy, evidence / "disk.image")
         finally:
             copy.unlink(missing_ok=True)
-        what |= {"of": "kafka", "writes_waited_ms": round(waited_s * 1_000)}
-        return Cut(findings=found, what=what, evidence=evidence, recovered_s=ready_s, served_s=served_s)
+        return cut
+
+    def _recover(self, at: Path, evidence: Path, cut: Cut) -> dict[int, int]:
+        """Start a broker and hosts on what is left, serve new customers, take the evidence."""
+        begun = time.monotonic()
+        recovered = LocalKafka(at, profile=Profile.TEST, log=evidence / "kafka.log")
+        try:
+            recovered.start()
+            cut.recovered_s = time.monotonic() - begun
+            taken_over_at = asyncio.run(_probe(recovered.bootstrap, evidence, self._seed + self._cuts))
+            cut.served_s = time.monotonic() - begun
+            collect.topics(recovered.bootstrap, evidence)
+        finally:
+            recovered.kill()
+            ports.release(recovered.port)
+        return taken_over_at
 
     def _warm(self) -> None:
         until = time.monotonic() + WARM_SECONDS_MAX
@@ -109,23 +124,31 @@ class Broker:
                 raise RuntimeError(f"no answers. {children.tail(self._folder / 'customers.log')}")
             time.sleep(LOOK_AGAIN_SECONDS)
 
-    def _judged(
-        self, evidence: Path, before: dict[str, bytes], taken_over_at: dict[int, int]
-    ) -> tuple[list[str], dict[str, Any]]:
-        """What does not hold, and how much was at stake."""
-        self._write_history(evidence, before[customers.HISTORY])
+    def _verdict(self, evidence: Path, acknowledged: bytes, begun_ns: int) -> list[str]:
+        """What the independent checker finds in the recovered broker's topics."""
+        self._write_history(evidence, acknowledged)
+        now = {"mono_ns": time.monotonic_ns(), "wall_us": time.time_ns() // 1_000}
+        begun = {"mono_ns": begun_ns, "wall_us": now["wall_us"] - (now["mono_ns"] - begun_ns) // 1_000}
+        instants = [{"what": "fault", **begun}, {"what": "healed", **now}]
+        (evidence / "instants.ndjson").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in instants))
         collect.finish(evidence, is_quiet=False, seed=self._seed)
-        verdict = judge(evidence)
-        found = [f"{each.what}: {each.says} {each.topic}[{each.partition}]" for each in verdict.findings]
-        shown = _stands(evidence, customers.EVENTS)
-        events, asked = _places(before[customers.PLACES]), _places(before[customers.ASKED])
-        found += _differing("event", events, shown)
-        found += _differing("command", asked, _stands(evidence, customers.COMMANDS))
+        return [f"{each.what}: {each.says} {each.topic}[{each.partition}]" for each in judge(evidence).findings]
+
+    def _compare(
+        self,
+        cut: Cut,
+        before: dict[str, bytes],
+        shown: dict[tuple[int, int], str],
+        asked: dict[tuple[int, int], str],
+        taken_over_at: dict[int, int],
+    ) -> None:
+        """What was told before the cut, record by record, against what is left of it."""
+        events, commands = _places(before[customers.PLACES]), _places(before[customers.ASKED])
         # What stood there when the power went: all before the new owner's first record.
         old = {place: digest for place, digest in shown.items() if place[1] < taken_over_at[place[0]]}
-        found += self._invented(old)
-        what = {"acknowledged": len(events), "commands": len(asked), "beyond": len(old) - len(events)}
-        return found, what
+        cut.findings += [*_differing("event", events, shown), *_differing("command", commands, asked)]
+        cut.findings += self._invented(old)
+        cut.what |= {"acknowledged": len(events), "commands": len(commands), "beyond": len(old) - len(events)}
 
     def _write_history(self, evidence: Path, acknowledged: bytes) -> None:
         """What was asked until now, but answers only as of the cut: later ones are of another world."""
@@ -155,6 +178,10 @@ async def _probe(bootstrap: str, evidence: Path, seed: int) -> dict[int, int]:
     await reader.close()
     await customers.trade(bootstrap, evidence, "after", seed, customers=PROBES, orders_max=PROBE_ORDERS)
     return ends
+
+
+def _digests(values: dict[tuple[int, int], bytes]) -> dict[tuple[int, int], str]:
+    return {place: customers.digest(value) for place, value in values.items()}
 
 
 def _stands(evidence: Path, topic: str) -> dict[tuple[int, int], str]:

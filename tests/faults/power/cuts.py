@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Cut(msgspec.Struct, kw_only=True):
     """One trial: nothing found is a pass."""
 
-    findings: list[str]
+    findings: list[str] = []
     what: dict[str, Any]
     """For the ledger: what lost its power and how much was at stake."""
     evidence: Path

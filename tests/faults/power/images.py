@@ -47,11 +47,11 @@ class Disk:
         self._stand = stand
         self._image = image
 
-    def cut(self, copy: Path) -> float:
+    def cut(self, to: Path) -> float:
         """Copy the disk as it is at one instant; returns for how long its writes had to wait, in seconds."""
         begun = time.monotonic()
         with frozen(self._stand):
-            _copy(self._image, copy)
+            copy(self._image, to)
         return time.monotonic() - begun
 
 
@@ -150,7 +150,7 @@ def _make(path: Path, size_mib: int, *options: str) -> None:
     _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", *options, str(path))
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     """Byte for byte, less the holes."""
     with source.open("rb") as here, target.open("wb") as there:
         size = os.fstat(here.fileno()).st_size
