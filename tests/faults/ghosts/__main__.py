@@ -7,6 +7,7 @@ connection that dies. One line a batch goes to the ledger. Exit codes: 0 no prom
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import sys
@@ -15,6 +16,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+import structlog
 
 import contexts
 from deploy.local import ports
@@ -136,6 +139,7 @@ def main() -> int:
     parser.add_argument("--arm", choices=(OURS, *CLIENTS), default=OURS)
     parser.add_argument("--ledger", type=Path, default=ledger.BUILD / "ledger.ndjson")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     why = "" if given.arm == OURS else CLIENTS[given.arm].missing()
     if why:
         line = ledger.Line(
