@@ -32,11 +32,11 @@ async def read_receipt(call: Call, query: ReceiptQuery) -> web.Response:
     command_id = call.path["command_id"]
     place, offset = _sent(query)
     decided = -1 if place is None else call.services.fanout.decided(place)
-    answer = await call.services.bus.find(command_id)
+    answer = await _own(call, command_id)
     if answer is None and place is not None and decided > offset:
         # Ours is behind us: once the journal has all that we know of, what it does not have was never decided.
         await reflects_all(call.services.database, journal, {place: call.services.fanout.sequence(place)})
-        answer = await call.services.bus.find(command_id)
+        answer = await _own(call, command_id)
         if answer is None:
             detail = "The command was set aside without a decision."
             view = ReceiptView(command_id=command_id, status=ReceiptStatus.SET_ASIDE, detail=detail)
@@ -49,11 +49,17 @@ async def read_receipt(call: Call, query: ReceiptQuery) -> web.Response:
     return reply(202, pending, {"Retry-After": str(RETRY_AFTER_S)})
 
 
+async def _own(call: Call, command_id: str) -> Answer | None:
+    """The decision, if it is one of the caller's account; another's command is told as one that nobody ever sent."""
+    answer = await call.services.bus.find(command_id)
+    if answer is None or answer.recorded.tenant != call.caller.tenant:
+        return None
+    # What concerns no account by itself is asked for under all of them, which only a token for all of them may do.
+    return answer if call.account_id in (answer.recorded.stream_id, EVERY_ACCOUNT) else None
+
+
 def _decided(call: Call, answer: Answer) -> web.Response:
     recorded = answer.recorded
-    # What concerns no account by itself is asked for under all of them, which only a token for all of them may do.
-    if recorded.tenant != call.caller.tenant or call.account_id not in (recorded.stream_id, EVERY_ACCOUNT):
-        raise not_found()
     view = ReceiptView(command_id=call.path["command_id"], status=ReceiptStatus.DECIDED)
     told: Json = shown(view) | {"event": event_shown(recorded)}
     return reply(200, told, position_of(answer))

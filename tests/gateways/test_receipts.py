@@ -92,3 +92,13 @@ def test_the_contract_says_what_a_receipt_is_on_every_command() -> None:
             assert {"Location", "Preference-Applied"} <= set(answer["headers"])
             assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ReceiptView")
             assert "Prefer" in [each["name"] for each in operation["parameters"]]
+
+
+async def test_tells_of_anothers_command_what_it_tells_of_one_that_nobody_sent(trader: Client, doors: Doors) -> None:
+    _, order = await trader.place()
+    stranger = trader.with_token(doors.token("account-of-another", tenant="other"))
+    for address in ("", f"?sent={token(trader, 2**40)}"):
+        path = "/v1/accounts/account-of-another/receipts/"
+        answers = [await stranger.ask("GET", f"{path}{name}{address}") for name in (order["order_id"], "never-sent")]
+        assert answers[0][0].status == answers[1][0].status
+        assert {**answers[0][1], "command_id": ""} == {**answers[1][1], "command_id": ""}
