@@ -120,8 +120,11 @@ class OwnedPartition:
                     dead.append(Dead(arrived, "STALE", detail, issued.correlation_id))
                     continue
                 case Familiarity.NEW:
-                    event = self._decider.decide(stream.state, issued.command)
-                    draft.record(issued, event, self._codec.digest(issued), arrived.offset, arrived.headers)
+                    try:
+                        event = self._decider.decide(stream.state, issued.command)
+                        draft.record(issued, event, self._codec.digest(issued), arrived.offset, arrived.headers)
+                    except OverflowError as beyond:  # What follows from it can stand in no event.
+                        dead.append(Dead(arrived, "OVERFLOW", str(beyond), issued.correlation_id))
         return draft.batch(tuple(dead), taken)
 
     def _read(self, arrived: Arrived) -> Issued[Command]:

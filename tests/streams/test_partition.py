@@ -13,6 +13,8 @@ from domain.accounts.events import AccountRefused, CashDeposited
 from domain.kernel.ids import DepositId, Micros
 from domain.kernel.messages import Command, Issued, Recorded
 from domain.kernel.money import Money
+from domain.onboarding.commands import RequestKycCheck
+from domain.onboarding.decide import onboarding
 from domain.orders.commands import OpenTrading
 from infra.avro.codec import Codec
 from infra.kafka.chain import ChainBroken
@@ -22,6 +24,7 @@ from infra.settings import BATCH_COMMANDS_MAX, COMMAND_BYTES_MAX, EVENTS_BYTES_M
 from streams import partition, replay
 from streams.partition import Batch, Deciding, OwnedPartition
 from streams.replay import MemoryAhead, Replay
+from tests.kit import kyc
 
 DECIDING = Deciding("accounts", accounts, (OpenAccount, DepositCash))
 START = 1_700_000_000_000_000
@@ -236,3 +239,25 @@ def test_a_break_in_what_is_read_back_stops_and_names_the_place(
     other = OwnedPartition(DECIDING, 0, codec, Clock())
     with pytest.raises(ChainBroken, match=rf"accounts\.events\[0\]@2: {what}"):
         replayed(other, wrong)
+
+
+def test_a_command_from_which_follows_what_no_event_can_hold_is_set_aside_and_the_next_one_decided(
+    codec: Codec,
+) -> None:
+    """A check's end is reckoned from the time of its command: beyond 64 bits it ended the process, again and again."""
+    deciding = Deciding("onboarding", onboarding, (RequestKycCheck,))
+    owned = OwnedPartition(deciding, 0, codec, Clock())
+    arrived = []
+    for offset, at in enumerate((2**63 - 1, START)):
+        issued = Issued(
+            command=kyc.request(at=at),
+            command_id=f"c{offset}",
+            tenant="acme",
+            stream_id="ann",
+            causation_id="",
+            correlation_id="",
+        )
+        arrived.append(Arrived("onboarding.commands", 0, offset, b"ann", codec.encode_command(issued), {}))
+    batch = owned.decide(arrived)
+    assert [(dead.cause, dead.arrived.offset) for dead in batch.dead] == [("OVERFLOW", 0)]
+    assert [type(event).__name__ for event in batch.events] == ["KycCheckRequested"]
