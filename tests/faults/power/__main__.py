@@ -10,7 +10,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +19,13 @@ from tests.faults.ledger import Injected, Line
 from tests.faults.power import images
 from tests.faults.power.broker import DISK_MIB, Broker
 from tests.faults.power.cuts import Cut
+from tests.faults.power.database import DatabaseServer
 
 ROW = "F12"
 CUTS_PER_SERVER = 50
 """Cuts of one running server: its disk grows, and each recovery reads all of it."""
 PROFILES = {"broker": "one broker", "database": "one database"}
-SERVERS = {"broker": Broker}
+SERVERS: dict[str, Callable[[Path, images.Disk, int], "Server"]] = {"broker": Broker, "database": DatabaseServer}
 
 
 class Server(Protocol):
@@ -43,7 +44,7 @@ def batch(what: str, cuts: int, seed: int, *, is_flushed: bool) -> Line:
     at, commit = ledger.now(), ledger.commit()
     done: list[tuple[float, Cut]] = []
     with images.workplace() as folder, images.disk(folder, DISK_MIB) as disk:
-        server: Server = SERVERS[what](folder, disk, seed)
+        server = SERVERS[what](folder, disk, seed)
         with server.at_work(is_flushed=is_flushed):
             for _ in range(cuts):
                 cut = server.cut(chance)
