@@ -47,6 +47,13 @@ MISSING = 3
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 KeyOption = Annotated[str, typer.Option("--key", help="Verifier key, or a file that holds it; by default our own.")]
+AsOf = Annotated[
+    str,
+    typer.Option(
+        help="A time of recording such as 2026-11-23T16:00:00-05:00, or a place: topic/partition/sequence. "
+        "As it is now when empty."
+    ),
+]
 EXPECTED = (EvidenceMissing, ProofRefused, NoteRefused, CheckpointRefused, AuditDamaged, KeyUnsafe, ReadFailed, OSError)
 """Errors whose message is the answer; any other is a fault of ours and shows where."""
 
@@ -110,13 +117,7 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
     @commands.command("replay")
     def show_past(
         account: Annotated[str, typer.Option(help="The account.")],
-        as_of: Annotated[
-            str,
-            typer.Option(
-                help="A time of recording such as 2026-11-23T16:00:00-05:00, or a place: topic/partition/sequence. "
-                "As it is now when empty."
-            ),
-        ] = "",
+        as_of: AsOf = "",
         as_json: AsJson = False,
     ) -> None:
         """Show an account as it was, in every context: amounts as decimals, times in UTC."""
