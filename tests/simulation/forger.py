@@ -17,7 +17,7 @@ from infra.kafka.records import Arrived, Partition
 from infra.readback import ReadBack
 from projections.projector import on_tape
 from streams.following import Follower
-from streams.partition import Knowledge
+from streams.replay import Replay
 from tests.simulation.ports import SimulatedGroups
 from tests.simulation.projecting import MODELS, Rows
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.history import History
 
 READ_AT_ONCE = 1_000
+POLL_MS = 100
 
 
 async def unseen(history: "History") -> list[str]:
@@ -65,9 +66,10 @@ async def _owner(history: "History", place: Partition) -> bool:
     """An owner that folds the log from its beginning."""
     system = history.system
     (owner,) = system.owners(((place[0].partition(".")[0], place[1]),), system.supervisor)
-    owner._readers = system.reader
-    owner.partition.knowledge = Knowledge()
-    await owner._read_back()
+    replay, reader, end = Replay(owner.partition), system.reader(), history.tape.logs[place].stable
+    await reader.assign({place: 0})
+    while reader.position().get(place, 0) < end:
+        replay.read(await reader.take(READ_AT_ONCE, POLL_MS))
     return False
 
 

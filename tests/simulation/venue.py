@@ -279,6 +279,9 @@ def session_to(venue: Venue) -> Any:
             self._socket.hang_up()
 
     class Session:
+        def __init__(self, timeout: Any = None) -> None:
+            """A line is open at once or not at all: there is nothing to wait for."""
+
         async def __aenter__(self) -> Self:
             return self
 

@@ -69,8 +69,8 @@ ON_THE_TAPE = (
         "the tape not read back after an unclear end",
         "simulation",
         DECIDERS,
-        "        await self._read_back()\n        place, link = ",
-        "        return\n        place, link = ",
+        "(self.partition.context).inc()\n        await self._writer.take_over()\n",
+        "(self.partition.context).inc()\n        await self._writer.take_over()\n        return\n",
     ),
     bug(
         "a retry reorders",
@@ -114,9 +114,9 @@ ON_THE_TAPE = (
         "a refusal swallowed",
         "simulation",
         "streams/partition.py",
-        "                    draft.record(issued, event, ",
-        '                    if type(event).__name__.endswith("Refused"):\n                        continue\n'
-        "                    draft.record(issued, event, ",
+        "        partition = self._partition\n        sequence = self._link.sequence + 1\n",
+        '        if type(event).__name__.endswith("Refused"):\n            return\n'
+        "        partition = self._partition\n        sequence = self._link.sequence + 1\n",
     ),
     bug(
         "a saga that commits before it sends",
