@@ -9,6 +9,7 @@ is no trial.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -26,7 +27,6 @@ from tests.faults.fault import Fault, Missed
 from tests.faults.injectors.slow_proxy import MARK, Pace, SlowProxy
 from tests.kit.whole_stack import WholeStack
 
-TABLE = "tapeline"
 OUTSIDE = "TAPELINE_NETWORK_OUTSIDE"
 """Names the network that a run came from: where it is in no other, no packet is touched."""
 CUT_SECONDS = (0.5, 12.0)
@@ -62,14 +62,17 @@ def here() -> str:
 
 
 class Rules:
-    """The one table of ours: in it while something is cut, and gone afterwards."""
+    """A table of its own for each fault: there while something is cut, gone afterwards, whatever else is cut beside."""
+
+    _numbers = itertools.count(1)
 
     def __init__(self) -> None:
+        self._table = f"tapeline_{next(self._numbers)}"
         self._is_there = False
 
     def cut(self, *rules: str, nat: str = "") -> None:
         """Add these to what comes in by the loopback, where every packet passes once."""
-        text = [f"table inet {TABLE} {{", "chain in { type filter hook input priority 0;", *rules, "}"]
+        text = [f"table inet {self._table} {{", "chain in { type filter hook input priority 0;", *rules, "}"]
         if nat:
             text += ["chain out { type nat hook output priority -100;", nat, "}"]
         self._is_there = True
@@ -77,20 +80,19 @@ class Rules:
 
     def met(self) -> int:
         """How many packets the rules were applied to."""
-        listed = json.loads(_nft("-j", "list", "table", "inet", TABLE))
+        listed = json.loads(_nft("-j", "list", "table", "inet", self._table))
         expressions = [expr for each in listed["nftables"] for expr in each.get("rule", {}).get("expr", ())]
         return sum(expr["counter"]["packets"] for expr in expressions if "counter" in expr)
 
     def pass_all(self) -> None:
         """Lose nothing more; what is redirected still is."""
-        _nft("flush", "chain", "inet", TABLE, "in")
+        _nft("flush", "chain", "inet", self._table, "in")
 
     def lift(self) -> None:
         """Everything passes again."""
         if self._is_there:
             self._is_there = False
-            with suppress(subprocess.CalledProcessError):
-                _nft("delete", "table", "inet", TABLE)
+            _nft("delete", "table", "inet", self._table)
 
 
 class Network:
