@@ -16,12 +16,12 @@ import msgspec
 
 from infra.avro.codec import Codec
 from tests.faults import ledger
-from tests.faults.inputs import forging, tampering
+from tests.faults.inputs import forging, poisoning, tampering, trespassing
 from tests.faults.inputs.sealed import project_codec
 from tests.faults.inputs.trials import Tried
 
 Row = Callable[[int, int, Codec], Coroutine[Any, Any, Tried]]
-ROWS: dict[str, Row] = {"F24": forging.run, "F28": tampering.run}
+ROWS: dict[str, Row] = {"F19": poisoning.run, "F24": forging.run, "F27": trespassing.run, "F28": tampering.run}
 
 
 def line_of(tried: Tried, seed: int, seconds: float) -> ledger.Line:
