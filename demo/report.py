@@ -34,6 +34,8 @@ READ_MAX = 5_000
 """Records read together at the end."""
 LAST_DATE = "2012-06-30"
 """A market date on which the last price list of a demo is in force."""
+STATEMENT_SECONDS_MAX = 60
+"""Longest wait for one statement of the venue, while the demo is still busy."""
 PROOF_SECONDS_MAX = 60
 """Longest wait for a proof: it scans the tape of one demo for its order."""
 
@@ -112,7 +114,7 @@ class Ending:
 async def settled(ending: Ending, venue_url: str, acknowledged: Sequence[tuple[str, str, str]]) -> Figures:
     """Set the books beside the venue's records, and the acknowledged commands beside the tape."""
     faults: list[str] = []
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=STATEMENT_SECONDS_MAX)) as session:
         for account in sorted(ending.books):
             name = venue_account(ending.tenants[account], account)
             async with session.get(f"{venue_url}/statement", params={"account": name}) as answer:

@@ -68,9 +68,7 @@ def opened(folder: Path) -> tuple[duckdb.DuckDBPyConnection, set[str]]:
         files = folder / f"topic={topic}" / f"message={message}"
         if files.is_dir():
             there.add(name)
-            connection.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{files}/**/*.parquet', hive_partitioning = true)"  # noqa: S608
-            )
+            connection.read_parquet(f"{files}/**/*.parquet", hive_partitioning=True).create_view(name)
     return connection, there
 
 

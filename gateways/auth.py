@@ -18,7 +18,7 @@ REQUESTS_PER_SECOND_MAX = 1_000
 """Requests of one token in a second: ten times what a busy trading desk sends, a tenth of what one gateway takes."""
 SUBPROTOCOL = "tapeline.v1"
 """What a browser offers on /v1/stream beside its token, since it cannot send a header there."""
-TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105  (a prefix, no secret)
+TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105  # nosec B105  # a prefix, no secret
 
 NOBODY = Caller(tenant="", sub="", account="", scopes=frozenset(), token_id="", expires_at=0)
 """The caller at a door where a signature stands for a token."""

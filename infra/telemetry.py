@@ -19,6 +19,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 Ready = Callable[[], tuple[bool, str]]
 """Whether the process has caught up, and one line that says why not."""
 
+PROBE_BYTES_MAX = 1_024
+"""Largest body of a probe: it needs none."""
+PROBE_IDLE_SECONDS_MAX = 75.0
+"""How long a scraper keeps a connection without a use: longer than it pauses."""
 _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 DECISIONS = Counter(
@@ -134,7 +138,7 @@ async def serve_probes(port: int, ready: Ready, host: str = "127.0.0.1") -> web.
     """Open /metrics, /healthz and /readyz; port 0 opens nothing."""
     if port == 0:
         return None
-    app = web.Application()
+    app = web.Application(client_max_size=PROBE_BYTES_MAX, handler_args={"keepalive_timeout": PROBE_IDLE_SECONDS_MAX})
     app.add_routes(probe_routes(ready))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -98,7 +98,7 @@ class StoredTable:
         await session.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {whole}) ON COMMIT DELETE ROWS")
         await self._copy(session, stage, rows)
         await session.execute(
-            f"INSERT INTO {whole} ({columns}) SELECT {columns} FROM {stage} "  # noqa: S608
+            f"INSERT INTO {whole} ({columns}) SELECT {columns} FROM {stage} "  # noqa: S608  # nosec B608  # names that we declared
             f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {values}"
         )
 
@@ -115,4 +115,4 @@ def found_by(schema: str, table: Folded[Any]) -> str:
     """The query for rows by their keys, whose columns are its arguments, a `text_array` each."""
     key = ", ".join(table.key)
     arrays = ", ".join(f"${number}::text::text[]" for number in range(1, len(table.key) + 1))
-    return f"SELECT t.* FROM unnest({arrays}) AS k ({key}) JOIN {schema}.{table.name} AS t USING ({key})"  # noqa: S608
+    return f"SELECT t.* FROM unnest({arrays}) AS k ({key}) JOIN {schema}.{table.name} AS t USING ({key})"  # noqa: S608  # nosec B608  # names that we declared

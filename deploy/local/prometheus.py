@@ -74,7 +74,8 @@ def main() -> None:
     except NoPrometheus as missing:
         raise SystemExit(str(missing)) from missing
     print(f"Prometheus over the stack {args.name}: http://127.0.0.1:{port}", flush=True)
-    os.execv(argv[0], argv)  # noqa: S606  It takes the place of this process, so that one signal ends it.
+    # It takes the place of this process, so that one signal ends it.
+    os.execv(argv[0], argv)  # noqa: S606  # nosec B606  # a list of ours, no shell
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local import folders
 
 CANDIDATES = ("postgres", "nobody")
-REACHABLE_ROOT = Path("/var/tmp")  # noqa: S108  the folder for data of any user that survives a restart; ours below it is private
+REACHABLE_ROOT = Path("/var/tmp")  # noqa: S108  # nosec B108  # of any user, survives a restart; ours below is private
 
 
 class NoPlace(Exception):

@@ -90,7 +90,9 @@ def follow(
     async def followed() -> None:
         where = settings()
         subscription_id = str(client.claims(token)["account"])
-        async with aiohttp.ClientSession() as session:
+        # Of what is no stream: a stream has its own limit, of silence.
+        wait = aiohttp.ClientTimeout(total=client.ANSWER_SECONDS_MAX)
+        async with aiohttp.ClientSession(timeout=wait) as session:
             url = f"http://{where.gateway_host}:{where.gateway_port}"
             reader = PartnerReader(session, url, token, subscription_id, cursor)
             told = 0

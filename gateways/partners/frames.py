@@ -14,7 +14,7 @@ class EndReason(StrEnum):
     REPLAYED = "REPLAYED"
     PAUSED = "PAUSED"
     ENDED = "ENDED"
-    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  (a reason, no secret)
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # nosec B105  # a reason, no secret
     GATEWAY_STOPS = "GATEWAY_STOPS"
     JOURNAL_DOWN = "JOURNAL_DOWN"
     RECONNECT = "RECONNECT"

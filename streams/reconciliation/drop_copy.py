@@ -25,6 +25,8 @@ BATCH_MAX = 500
 """Records written to the feed together; it bounds what a crash keeps twice."""
 HEARD_MAX = 2_000
 """Records heard and not written yet: beyond that the venue has to wait."""
+OPENING = aiohttp.ClientTimeout(total=10)
+"""How long a connection may take to open; what is said over it has its heartbeat."""
 RECONNECT_SECONDS = 0.3
 """Pause before the venue is called again, also when it answers and hangs up at once."""
 HEARTBEAT_S = 5.0
@@ -52,7 +54,7 @@ async def run(tools: Tools, stop: asyncio.Event, is_ready: asyncio.Event) -> Non
     noted = await tools.groups.committed(SEEN_GROUP, [(FEED, 0)])
     seen = int(noted[FEED, 0][1]) if noted else 0
     url = f"{tools.settings.venue_url}/back-office"
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=OPENING) as session:
         while not stop.is_set():
             try:
                 async with session.ws_connect(url, heartbeat=HEARTBEAT_S) as socket:
