@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Another stack beside the first: make up NAME=second
 NAME ?= dev
 
-.PHONY: help setup demo up down status reset check test bench simulate faults campaign fix lock clean
+.PHONY: help setup demo up down status reset check security test bench simulate faults campaign reliability fix lock clean
 
 help: ## list the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: setup ## format, lint, types, import rules, house rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest tests/tidy
 
+security: setup ## scan for weaknesses; where advisories cannot be asked for: make security OFFLINE=1
+	@$(BIN)/python -m deploy.security $(SCANS) $(if $(OFFLINE),--offline)
+
 test: setup ## run the tests, with real servers
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
@@ -60,6 +63,9 @@ campaign: setup ## rounds of random faults, told to the ledger: make campaign MI
 	@$(BIN)/python -m tests.faults campaign $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(LEDGER),--ledger $(LEDGER))
 
+reliability: setup ## write docs/reliability.md from the ledger of all runs
+	@$(BIN)/python -m tests.faults.publish
+
 fix: setup ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
@@ -67,6 +73,8 @@ fix: setup ## format, and repair what the linter can
 lock: setup ## lock the libraries of pyproject.toml and the scanners anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		deploy/security/requirements.txt -o deploy/security/requirements.lock
 
 clean: ## remove the Python environment and all tool caches, keep what stacks recorded
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,8 +15,8 @@ from tests.kit.live import Live
 
 ANSWER_S = 30.0
 """Longest wait for an answer: the machine is busy, and being slow is not being wrong."""
-PAUSE_S = 0.02
-ORDER_EVERY = 50
+PAUSE_S = 0.1
+ORDER_EVERY = 20
 """Looks at the cash to one order."""
 
 

@@ -52,7 +52,8 @@ CHANGES: tuple[dict[str, str | None], ...] = (
 
 def broken_opening(chance: random.Random, who: Who) -> Input:
     changed = chance.choice(CHANGES)
-    return Input(kind="", pieces=torn(chance, opening(who, **changed) + SENTINEL), wants=REFUSED)
+    data = opening(who, PATH, "HTTP/1.1", "GET", **changed)
+    return Input(kind="", pieces=torn(chance, data + SENTINEL), wants=REFUSED)
 
 
 def other_method(chance: random.Random, who: Who) -> Input:
