@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.kafka import LocalKafka
 from infra.kafka.reader import Reader
-from infra.kafka.topics import TopicDrift, TopicSpec, declare, topic_report
+from infra.kafka.topics import TRANSACTIONS, TopicDrift, TopicSpec, _admin, _states, declare, topic_report
 
 pytestmark = pytest.mark.kafka
 
@@ -57,3 +57,12 @@ def test_another_number_of_replicas_is_drift(kafka: LocalKafka, spec: TopicSpec)
     declare(kafka.bootstrap, [spec])
     with pytest.raises(TopicDrift, match="replication is 1, declared 3"):
         declare(kafka.bootstrap, [spec], replication=3)
+
+
+def test_a_power_cut_leaves_no_coordinator_behind_the_partitions_that_it_ends(
+    kafka: LocalKafka, spec: TopicSpec
+) -> None:
+    """Else it comes back with an old epoch, and the transactional id is in the middle of an abort for ever."""
+    declare(kafka.bootstrap, [spec])
+    (state,) = _states(_admin(kafka.bootstrap), [TRANSACTIONS])
+    assert state.config["flush.messages"] == "1"
