@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from deploy.local.supervisor import GaveUp
 from tests.faults import ledger, phases
 from tests.faults.checker.verdict import Verdict
 from tests.faults.fault import Fault
@@ -31,6 +32,11 @@ from tests.kit.whole_stack import WholeStack
 CUSTOMERS = 6
 ANSWERS_BEFORE = 20
 """Commands that are answered before the first fault: whatever fails earlier was not broken by one."""
+HARNESS = "harness"
+SAID_KEPT = 10
+"""Lines of the supervisor that a finding quotes: the last deaths and starts."""
+SAYS_MAX = 2_000
+"""Characters of a finding; the evidence has the rest."""
 NO_TIME = "the time of this run was up before its turn"
 NEVER_MET = "tried, and its victim was never met: "
 
@@ -52,18 +58,18 @@ class Round:
     async def on(self, stack: WholeStack, folder: Path, say: Say) -> Line:
         """Play it on this stack; the line says how it ended, and the folder shows it."""
         began, chance = time.monotonic(), random.Random(self._seed)
-        broke, verdict = "", Verdict()
+        broke, verdict = None, Verdict()
         with Log(folder / "instants.ndjson") as instants:
             storm = Storm(stack, chance, instants, say)
             plan = self._plan(self._faults, chance)
             try:
                 verdict = await self._judged(stack, storm, plan, folder, say)
             except Exception as failure:  # noqa: BLE001  whatever ends a round is what was found
-                broke = f"{failure!r}: {stack.said[-10:]}"
+                broke = broken_by(failure, stack.said)
                 (folder / "broke.txt").write_text(traceback.format_exc())
         if broke or not verdict.is_clean:
             shutil.copytree(stack.stack.logs, folder / "logs", dirs_exist_ok=True)
-        return self._line(storm, verdict, broke, folder, time.monotonic() - began)
+        return self.line(storm, verdict, broke, folder, time.monotonic() - began)
 
     async def _judged(self, stack: WholeStack, storm: Storm, plan: Iterator[Subset], folder: Path, say: Say) -> Verdict:
         logs = Logs(stack.stack.logs)
@@ -88,11 +94,14 @@ class Round:
             for fault in self._faults:
                 await fault.heal(stack)
 
-    def _line(self, storm: Storm, verdict: Verdict, broke: str, folder: Path, took_s: float) -> Line:
+    def line(self, storm: Storm, verdict: Verdict, broke: dict[str, str] | None, folder: Path, took_s: float) -> Line:
+        """What the ledger is told."""
         findings = [msgspec.to_builtins(each) for each in verdict.findings[: ledger.FAILED_MAX]]
         if broke:
-            findings.insert(0, {"what": "run", "says": broke[:2_000]})
-        trials = dict(sorted(storm.trials.items()))
+            findings.insert(0, broke)
+        # What nobody judged was not tried: a fault of the harness neither passes nor fails what it was to try.
+        is_judged = broke is None or broke["what"] != HARNESS
+        trials = dict(sorted(storm.trials.items())) if is_judged else {}
         injected = told(folder, storm.injected)
         return Line(
             run=self._run,
@@ -117,6 +126,13 @@ class Round:
             if fault.row not in storm.trials
         }
         return dict(sorted((self._missing | never).items()))
+
+
+def broken_by(failure: Exception, said: Sequence[str]) -> dict[str, str]:
+    """What ended a round early, as a finding: what was not true or not there in time, or a fault of the harness."""
+    is_product = isinstance(failure, AssertionError | TimeoutError | GaveUp)
+    says = f"{failure!r}; the supervisor said: {' | '.join(said[-SAID_KEPT:])}"
+    return {"what": "liveness" if is_product else HARNESS, "says": says[:SAYS_MAX]}
 
 
 def told(folder: Path, injected: Sequence[Injected]) -> list[Injected]:

@@ -18,6 +18,7 @@ import pytest
 from tests.faults import driver, phases
 from tests.faults.checker.evidence import FORMAT, Instant, Record, lines
 from tests.faults.checker.liveness import Health
+from tests.faults.checker.verdict import Verdict
 from tests.faults.fault import Missed
 from tests.faults.histories import Log
 from tests.faults.injectors import registry
@@ -161,6 +162,27 @@ def test_evidence_of_what_failed_is_kept_and_of_what_was_clean_is_not(tmp_path: 
         assert played.ended() == (1 if findings else 0)
     assert "FOUND I1 lost: an order" in said
     assert any("make faults SEED=7 ROWS=F1" in each for each in said)
+
+
+def test_a_broken_harness_is_told_apart_from_what_did_not_come_back() -> None:
+    late = driver.broken_by(AssertionError("sagas did not come back"), ["sagas: died"])
+    assert late["what"] == "liveness"
+    assert "sagas: died" in late["says"]
+    assert driver.broken_by(TimeoutError(), [])["what"] == "liveness"
+    assert driver.broken_by(RuntimeError("no such table"), [])["what"] == driver.HARNESS
+
+
+def test_what_nobody_judged_counts_as_no_trial(tmp_path: Path) -> None:
+    storm = stormed(tmp_path, [Tried("F1", 5)])
+    played = driver.Round("faults", 7, [Tried("F1", 5)], tier, 1.0)
+    broke = driver.broken_by(RuntimeError("no such table"), [])
+    for found, trials, failed in (
+        (None, {"F1": 2}, {}),
+        (broke, {}, {}),
+        (broke | {"what": "liveness"}, {"F1": 2}, {"F1": 1}),
+    ):
+        line = played.line(storm, Verdict(), found, tmp_path, 1.0)
+        assert (line.trials, line.failed) == (trials, failed)
 
 
 def test_a_row_without_a_fault_is_no_row_to_ask_for() -> None:
