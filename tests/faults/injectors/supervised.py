@@ -7,9 +7,9 @@ from tests.faults.fault import Missed
 from tests.kit.whole_stack import WholeStack
 
 
-def spare_restart(stack: WholeStack, name: str) -> None:
-    """Raises Missed when one more death might make the supervisor give up, which it does of what dies all the time."""
+def spare_restart(stack: WholeStack, name: str, *, of: int = 1) -> None:
+    """Raises Missed when so many more deaths might make the supervisor give up on it."""
     since = time.monotonic() - RESTART_WINDOW_S
     recent = [at for at in stack._kept(name)._restarts if at > since]
-    if len(recent) >= RESTARTS_MAX - 1:
+    if len(recent) + of >= RESTARTS_MAX:
         raise Missed(f"{name} was started {len(recent)} times within {RESTART_WINDOW_S:.0f} s: one more is kept back")
