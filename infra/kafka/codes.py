@@ -15,6 +15,7 @@ COORDINATOR_NOT_AVAILABLE = 15
 NOT_COORDINATOR = 16
 INVALID_PRODUCER_EPOCH = 47
 CONCURRENT_TRANSACTIONS = 51
+FENCED_LEADER_EPOCH = 74
 UNKNOWN_LEADER_EPOCH = 75
 PRODUCER_FENCED = 90
 
@@ -26,8 +27,11 @@ TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 NO_SUCH_TOPIC = KafkaError._UNKNOWN_TOPIC  # noqa: SLF001
 NO_SUCH_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
 
-LEADERLESS = frozenset({LEADER_NOT_AVAILABLE, NOT_LEADER, UNKNOWN_LEADER_EPOCH, KafkaError._NOENT})  # noqa: SLF001
-"""A partition has no leader at the moment, not the one that was asked, or one that does not know that it leads."""
+LEADERLESS = frozenset(
+    {LEADER_NOT_AVAILABLE, NOT_LEADER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, KafkaError._NOENT}  # noqa: SLF001
+)
+"""A partition has no leader at the moment, not the one that was asked, or one that does not know yet that it leads, or
+that leads anew since the client was told of it."""
 MOVING = frozenset({COORDINATOR_LOADING, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR})
 """A group or a transactional id has no coordinator at the moment, or not the one that was asked."""
 FENCED = frozenset({CLIENT_FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED})

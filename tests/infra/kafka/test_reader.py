@@ -3,10 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from deploy.local.kafka import LocalKafka
+from infra.kafka import codes
 from infra.kafka.protocol2 import Protocol2Writer
 from infra.kafka.reader import BEGINNING, END, Reader, ReadFailed
 from infra.kafka.records import Arrived, Outgoing
@@ -184,3 +188,21 @@ async def test_headers_come_with_a_record_unless_they_are_left_out(
     await without.close()
     assert with_them.headers == {"command-id": b"c-1"}
     assert (bare.key, bare.value, bare.headers) == (b"key", b"value", {})
+
+
+async def test_ends_are_asked_again_of_a_leader_that_was_elected_anew(
+    reader: Reader, fresh_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = fresh_topic(2)
+    assert await reader.ends(topic) == {0: 0, 1: 0}
+    admin, fenced = reader._admin, [KafkaError(codes.FENCED_LEADER_EPOCH), KafkaError(codes.UNKNOWN_LEADER_EPOCH)]
+    assert admin is not None
+
+    def moved(*asked: Any, **how: Any) -> Any:
+        if fenced:
+            raise KafkaException(fenced.pop())
+        return admin.list_offsets(*asked, **how)
+
+    monkeypatch.setattr(reader, "_admin", SimpleNamespace(list_offsets=moved, list_topics=admin.list_topics))
+    assert await reader.ends(topic) == {0: 0, 1: 0}
+    assert not fenced
