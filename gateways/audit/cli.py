@@ -121,11 +121,7 @@ def app(tape: Callable[[], Tape]) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Show an account as it was, in every context: amounts as decimals, times in UTC."""
-        past = _answer(_replay(account, as_of, tape()), as_json)
-        if as_json:
-            _say(as_json, {context: pasts.plain(each) for context, each in past.items()}, "")
-        else:
-            pasts.show(past)
+        _tell(_answer(_replay(account, as_of, tape()), as_json), as_json)
 
     return commands
 
@@ -187,6 +183,13 @@ async def _export(first: str, last: str, out: Path, decode: Callable[[bytes], Re
         async for line in made:
             file.write(line)
     return end[1] - begin[1] + 1
+
+
+def _tell(past: Mapping[str, Past], as_json: bool) -> None:
+    if as_json:
+        _say(as_json, {context: pasts.plain(each) for context, each in past.items()}, "")
+    else:
+        pasts.show(past)
 
 
 async def _replay(account: str, as_of: str, tape: Tape) -> dict[str, Past]:
