@@ -157,7 +157,7 @@ async def _play(root: Path, addresses: Addresses, codec: Codec, contexts: list[s
         partner_resumed=partner.resumed,
         load_average=" ".join(f"{load:.1f}" for load in os.getloadavg()),
         proof=said,
-        account=next(reversed(ending.fills)),
+        account=next(account for account, fills in ending.fills.items() if fills),
         figures=figures,
     )
     (Path(addresses.state_dir) / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
