@@ -6,6 +6,7 @@ Run it by `make reliability` after the ledger has grown: a test holds the commit
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from tests.faults import ledger, publish_findings, publish_tables
 from tests.faults.ledger import ROOT, Line
 from tests.faults.publish_findings import Found
 from tests.faults.publish_promises import PROFILES
-from tests.faults.publish_sums import Sums
+from tests.faults.publish_sums import OURS, Sums
 
 PAGE = ROOT / "docs" / "reliability.md"
+OPERATIONS_MAX = 30
+"""Kinds of operations of a run that are added up; one that tells more of them counts kinds of hostile inputs."""
 EXAMPLE = 1_000
 """Trials of the example that explains a bound."""
 LIMITS = """
@@ -52,8 +55,9 @@ Pearson, one-sided), rounded up; where others fail it is the lower one, rounded 
 """
 HOW = """
 One trial is one fault on running processes, judged afterwards by a checker that imports nothing of the product and
-reads the tape, the tables, the answers and the frames by other libraries. `n (m+)` says that m of the n trials ran on
-a tree that differed from its commit; `asked` is what a campaign is to reach.
+reads the tape, the tables, the answers and the frames by other libraries; of hostile inputs (F19 to F28) it is one
+input, judged by its answer and by requests around it. `n (m+)` says that m of the n trials ran on a tree that differed
+from its commit; `asked` is what a campaign is to reach.
 """
 CONTROLS = """
 The same fault with one protection left out, or a look at whether the fault took place. A control must fail.
@@ -84,7 +88,7 @@ def page(lines: Sequence[Line], found: Sequence[Found]) -> str:
         *_section("What failed", *publish_tables.failures(lines)),
         *_section("What was found and mended", *_found(found)),
         *_section("What was not tried", *publish_tables.not_tried(sums)),
-        *_section("Others under the same faults", *publish_tables.other_arms(sums)),
+        *_section("Others under the same faults", *publish_tables.other_arms(sums), *publish_tables.ghosts(lines)),
         *_section("Controls", _in_a_line(CONTROLS), "", *publish_tables.controls(sums)),
         *_section("Planted bugs", _in_a_line(PLANTED), "", *publish_tables.planted(sums)),
         *_section("Simulation", _in_a_line(SIMULATION), "", *publish_tables.simulated(sums), _in_a_line(MODEL), ""),
@@ -114,17 +118,16 @@ def _profiles() -> list[str]:
 
 
 def _how(sums: Sums) -> list[str]:
-    operations: dict[str, int] = {}
+    operations: Counter[str] = Counter()
     for line in sums.lines:
-        if line.arm == "tapeline" and "S1" not in line.trials:
-            for what, count in line.operations.items():
-                operations[what] = operations.get(what, 0) + count
-    said = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in sorted(operations.items()))
+        if line.arm == OURS and "S1" not in line.trials and len(line.operations) <= OPERATIONS_MAX:
+            operations.update(line.operations)
+    said = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in operations.most_common())
     return [
         _in_a_line(HOW),
         "",
-        *([f"Operations in these runs: {said}.", ""] if said else []),
         *publish_tables.faults(sums),
+        *([f"Operations in these runs: {said}.", ""] if said else []),
     ]
 
 

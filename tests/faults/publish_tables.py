@@ -9,7 +9,7 @@ from tests.faults.ledger import Line
 from tests.faults.publish_bounds import lower, percent, upper
 from tests.faults.publish_promises import PROFILES, PROMISES, Promise
 from tests.faults.publish_rows import PLANTED, ROWS, SIMULATED, WORDS
-from tests.faults.publish_sums import OURS, Sums, Tally, is_dirty, row_order
+from tests.faults.publish_sums import CONTROL, OURS, Sums, Tally, is_dirty, row_order
 
 NOTHING = "None yet."
 UNSEEN = "NOBODY"
@@ -126,6 +126,31 @@ def other_arms(sums: Sums) -> list[str]:
         beside = f"{ours.failed:,} of {ours.count}" if ours.trials else "not tried"
         rows.append([row, WORDS.get(row, row), profile, arm, _rate(tally), beside])
     return table(["row", "fault", "profile", "arm", "broke the promise", "Tapeline"], rows)
+
+
+def ghosts(lines: Sequence[Line]) -> list[str]:
+    """What became of each arm by the request that was tampered with, where its run tells it apart."""
+    counted: dict[tuple[str, str], Counter[str]] = {}
+    arms: dict[str, None] = {}
+    for line in lines:
+        for name, value in line.figures.items():
+            variant, _, what = name.rpartition(": ")
+            if what in {"tried", "violated"} and not line.arm.startswith(CONTROL):
+                request = variant.partition(",")[0]
+                counted.setdefault((request, line.arm), Counter())[what] += int(value)
+                arms.setdefault(line.arm)
+    if not counted:
+        return []
+    rows = [
+        [request, *(f"{each['violated']:,} of {each['tried']:,}" if each else "-" for each in of)]
+        for request in sorted({request for request, _ in counted})
+        for of in [[counted.get((request, arm), Counter[str]()) for arm in sorted(arms)]]
+    ]
+    return [
+        "By the request, trials in which readers saw what must not be:",
+        "",
+        *table(["request", *sorted(arms)], rows),
+    ]
 
 
 def controls(sums: Sums) -> list[str]:

@@ -130,6 +130,15 @@ def test_other_arms_stand_beside_ours() -> None:
     assert re.search(r"\| F4 \|.*\| java \| 0 of 50 \| 0 of 200 \|", others)
 
 
+def test_arms_stand_side_by_side_for_each_request_that_was_tampered_with() -> None:
+    held = {"EndTxn held, the next one aborts: tried": 4.0, "EndTxn held, after an abort: tried": 3.0}
+    page = said(
+        line(trials={"F4": 7}, arm="textbook", figures=held | {"EndTxn held, the next one aborts: violated": 4.0}),
+        line(trials={"F4": 7}, figures=held),
+    )
+    assert "| EndTxn held | 0 of 7 | 4 of 7 |" in part(page, "Others under the same faults")
+
+
 def test_a_control_that_shows_nothing_is_called_out() -> None:
     page = said(
         line(trials={"F12": 30}, failed={"F12": 30}, arm="control:without flush"),

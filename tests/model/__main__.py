@@ -1,4 +1,4 @@
-"""`python -m tests.model`: search the model of take-over and commit to its end, then with one protection less at a time.
+"""`python -m tests.model`: search the model of take-over and commit to its end, then with one protection less.
 
 Exit code 1 when a law is broken though everything is kept, or when a missing protection is not missed.
 """

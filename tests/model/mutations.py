@@ -38,4 +38,4 @@ EVERYTHING_KEPT = (
     Rules(owners=3, commands=(0,)),
     Rules(faults=2, commands=(0,)),
 )
-"""What is searched to its end; the default has two owners, two ids, three commands of which one is a repeat, one fault."""
+"""What is searched to its end; the default: two owners, two ids, three commands of which one is a repeat, one fault."""

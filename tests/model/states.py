@@ -19,7 +19,7 @@ class Rules(NamedTuple):
     """Transactional ids of the partition; the product has three."""
     commands: tuple[int, ...] = (0, 1, 0)
     """The id of the command at each position of its topic; a client repeats one."""
-    faults: int = 2
+    faults: int = 1
     """Requests lost on the way, crashes, restarts of the broker and time-outs of a transaction, all together."""
     is_fencing: bool = True
     fences_all: bool = True
