@@ -16,12 +16,18 @@ import msgspec
 
 from infra.avro.codec import Codec
 from tests.faults import ledger
-from tests.faults.inputs import forging, poisoning, tampering, trespassing
+from tests.faults.inputs import forging, poisoning, sockets, tampering, trespassing
 from tests.faults.inputs.sealed import project_codec
 from tests.faults.inputs.trials import Tried
 
 Row = Callable[[int, int, Codec], Coroutine[Any, Any, Tried]]
-ROWS: dict[str, Row] = {"F19": poisoning.run, "F24": forging.run, "F27": trespassing.run, "F28": tampering.run}
+ROWS: dict[str, Row] = {
+    "F19": poisoning.run,
+    "F21": sockets.run,
+    "F24": forging.run,
+    "F27": trespassing.run,
+    "F28": tampering.run,
+}
 
 
 def line_of(tried: Tried, seed: int, seconds: float) -> ledger.Line:
@@ -36,7 +42,7 @@ def line_of(tried: Tried, seed: int, seconds: float) -> ledger.Line:
         at=ledger.now(),
         commit=ledger.commit(),
         seed=seed,
-        trials={} if tried.not_run else {tried.row: tried.count},
+        trials={} if tried.not_run else {tried.row: tried.count - tried.also.total(), **tried.also},
         failed={tried.row: tried.failed} if tried.failed else {},
         operations=dict(tried.operations),
         findings=tried.findings,

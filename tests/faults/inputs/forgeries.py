@@ -19,6 +19,34 @@ from tests.faults.inputs.forgery import Forgery, Make, by_another, by_us
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of the curve P-256."""
+KIDS: dict[str, Any] = {
+    "a path up": "../../../../../../dev/null",
+    "a path": "/dev/null",
+    "a file": "/etc/passwd",
+    "our own key file": "../keys/jwks.public.json",
+    "a Windows path": "..\\..\\windows\\win.ini",
+    "a file's address": "file:///dev/null",
+    "an address": "http://127.0.0.1:1/jwks.json",
+    "SQL: always": "' OR '1'='1",
+    "SQL: union": "x' UNION SELECT 'secret'--",
+    "SQL: sleep": "x'; SELECT pg_sleep(5)--",
+    "a command": "x; touch owned",
+    "a command in quotes": "$(touch owned)",
+    "a format": "%s%s%n{0}{{7*7}}",
+    "empty": "",
+    "null": None,
+    "a number": 0,
+    "true": True,
+    "a list": ["x"],
+    "an object": {"x": "x"},
+    "a NUL": "x\x00y",
+    "long": "k" * 2_500,
+    "another alphabet": "ключ",
+    "a surrogate": "\ud800",
+    "lines": "a\r\nX-Evil: 1",
+    "a prototype": "__proto__",
+}
+"""Key ids that ask a careless door to look somewhere else."""
 TWO_ALGORITHMS = b'{"alg":"ES256","alg":"none"}'
 
 
@@ -153,34 +181,7 @@ def _of_nothing(kid: Any) -> Make:
 
 def injected() -> Iterator[Forgery]:
     """Headers that tell the door where to find the key."""
-    kids: dict[str, Any] = {
-        "a path up": "../../../../../../dev/null",
-        "a path": "/dev/null",
-        "a file": "/etc/passwd",
-        "our own key file": "../keys/jwks.public.json",
-        "a Windows path": "..\\..\\windows\\win.ini",
-        "a file's address": "file:///dev/null",
-        "an address": "http://127.0.0.1:1/jwks.json",
-        "SQL: always": "' OR '1'='1",
-        "SQL: union": "x' UNION SELECT 'secret'--",
-        "SQL: sleep": "x'; SELECT pg_sleep(5)--",
-        "a command": "x; touch owned",
-        "a command in quotes": "$(touch owned)",
-        "a format": "%s%s%n{0}{{7*7}}",
-        "empty": "",
-        "null": None,
-        "a number": 0,
-        "true": True,
-        "a list": ["x"],
-        "an object": {"x": "x"},
-        "a NUL": "x\x00y",
-        "long": "k" * 2_500,
-        "another alphabet": "ключ",
-        "a surrogate": "\ud800",
-        "lines": "a\r\nX-Evil: 1",
-        "a prototype": "__proto__",
-    }
-    for name, kid in kids.items():
+    for name, kid in KIDS.items():
         yield Forgery(f"kid {name}, another's key", by_another(lambda c, kid=kid: c.header(kid=kid), Crafter.fresh))
         yield Forgery(f"kid {name}, HMAC of nothing", _of_nothing(kid))
     yield Forgery("kid missing, another's key", by_another(lambda c: c.header(kid=Gone), Crafter.fresh))

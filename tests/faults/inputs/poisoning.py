@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from confluent_kafka import KafkaException
 
 import contexts
 from deploy.local.kafka import LocalKafka, Profile
@@ -34,13 +35,15 @@ from infra.kafka.topics import declare
 from infra.settings import DEAD_LETTER_BYTES_MAX
 from streams.deciders import Deciders, Owner
 from streams.partition import Deciding
-from tests.faults.inputs.poisons import POISONS, Good, Made, Poison
+from tests.faults.inputs.poisons import POISONS, PRODUCER, Good, Made, Poison
 from tests.faults.inputs.trials import Trial, Tried
 from tests.schemas.examples import MESSAGES, encode, example
 
 BATCH = 40
 """Poison records before the next good command."""
 PARTITION = 1
+STARTS_MAX = 8
+"""How often the host is started again while a busy broker gives it no partition."""
 SENDS_MAX = 5
 """How often a record is sent that a busy broker did not take in time."""
 DECIDED_WITHIN_S = 300.0
@@ -93,24 +96,66 @@ async def run(count: int, seed: int, codec: Codec) -> Tried:
         broker = LocalKafka(Path(folder) / "kafka", profile=Profile.TEST)
         broker.start()
         try:
-            declare(broker.bootstrap, list(contexts.topics()))
+            _declared(broker.bootstrap)
             await _poisoned(broker.bootstrap, count, seed, codec, tried)
         finally:
             broker.stop()
     return tried
 
 
+def _declared(bootstrap: str) -> None:
+    """Every topic; a broker that has just begun on a busy machine is asked again."""
+    for _ in range(STARTS_MAX - 1):
+        with contextlib.suppress(TimeoutError, KafkaException):
+            return declare(bootstrap, list(contexts.topics()))
+    return declare(bootstrap, list(contexts.topics()))
+
+
+class Host:
+    """The deciders' process as its supervisor keeps it: begun again while it cannot take its partitions over."""
+
+    def __init__(self, bootstrap: str, codec: Codec) -> None:
+        self._bootstrap = bootstrap
+        self._codec = codec
+        self._stop = asyncio.Event()
+        self._burying = Sender(bootstrap, "burying")
+
+    async def begin(self) -> None:
+        """Return when every partition is owned."""
+        for _ in range(STARTS_MAX):
+            self._owners = [Owner(each, PARTITION, self._codec, wall, self._writer) for each in contexts.deciders()]
+            self._reader = Reader(self._bootstrap, "deciders")
+            host = Deciders(self._owners, self._reader, DeadLetters(self._burying))
+            self.running = asyncio.create_task(host.run("poisoning", self._open_reader, self._stop))
+            while not host.ready()[0] and not self.running.done():
+                await asyncio.sleep(0.1)
+            if not self.running.done():
+                return
+            await self._close()
+        raise AssertionError(f"no host could begin: {self.running.exception()!r}")
+
+    async def end(self) -> None:
+        """As when it is asked to leave."""
+        self._stop.set()
+        await asyncio.gather(self.running, return_exceptions=True)
+        await self._close()
+        await self._burying.close()
+
+    async def _close(self) -> None:
+        for owner in self._owners:
+            await owner.close()
+        await self._reader.close()
+
+    def _open_reader(self, name: str) -> Reader:
+        return Reader(self._bootstrap, name)
+
+    def _writer(self, topic: str, number: int) -> Protocol2Writer:
+        return Protocol2Writer(self._bootstrap, topic, number)
+
+
 async def _poisoned(bootstrap: str, count: int, seed: int, codec: Codec, tried: Tried) -> None:
-    sender, burying = Sender(bootstrap, "poisoning"), Sender(bootstrap, "burying")
-    owners = [
-        Owner(each, PARTITION, codec, wall, lambda topic, number: Protocol2Writer(bootstrap, topic, number))
-        for each in contexts.deciders()
-    ]
-    reader, stop = Reader(bootstrap, "deciders"), asyncio.Event()
-    host = Deciders(owners, reader, DeadLetters(burying))
-    running = asyncio.create_task(host.run("poisoning", lambda name: Reader(bootstrap, name), stop))
-    while not host.ready()[0] and not running.done():
-        await asyncio.sleep(0.1)
+    sender, host = Sender(bootstrap, "poisoning"), Host(bootstrap, codec)
+    await host.begin()
     streams = [Stream(each, codec) for each in contexts.deciders()]
     sent: Sent = {}
     goods: dict[str, set[str]] = {stream.topic: set() for stream in streams}
@@ -121,15 +166,10 @@ async def _poisoned(bootstrap: str, count: int, seed: int, codec: Codec, tried: 
             await _batch(sender, stream, numbers, seed, sent, goods)
     tried.figures["sent_s"] = round(time.monotonic() - begun, 1)
     try:
-        await _account(bootstrap, streams, sent, goods, tried, running)
+        await _account(bootstrap, streams, sent, goods, tried, host.running)
     finally:
-        stop.set()
-        await asyncio.gather(running, return_exceptions=True)
-        for owner in owners:
-            await owner.close()
-        await reader.close()
+        await host.end()
         await sender.close()
-        await burying.close()
     tried.operations["good commands between"] = sum(map(len, goods.values()))
     tried.figures["all_s"] = round(time.monotonic() - begun, 1)
 
@@ -202,6 +242,7 @@ async def _account(
         letter: DeadLetter | None = buried.get(place)
         why = _unaccounted(poison, made, letter, place[1] in decided[place[0]])
         tried.kinds[poison.name] += 1
+        tried.also["F20"] += poison.name.startswith(PRODUCER)
         causes[letter.cause if letter else "decided" if place[1] in decided[place[0]] else NO_DECISION] += 1
         if why:
             tried.broke(f"{poison.name} in {place[0]}", trial, why)

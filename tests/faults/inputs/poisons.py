@@ -13,6 +13,8 @@ from random import Random
 import msgspec
 
 FRAME_BYTES = 5
+PRODUCER = "another producer:"
+"""Begins the names of the kinds that belong to F20."""
 HUGE_BYTES = 700_000
 """Below the largest record that a topic takes, far above what a dead letter keeps."""
 
@@ -275,4 +277,43 @@ def _digits(value: bytes, chance: Random) -> bytes:
     return value[:at] + _varint(chance.choice((2**63 - 1, -(2**63)))) + value[at + 1 :]
 
 
-POISONS: tuple[Poison, ...] = (*frames(), *strangers(), *lengths(), *cuts(), *keys(), *mutants())
+def producers() -> Iterator[Poison]:
+    """What other serialisers and other versions of a contract write under our id, or in a frame of theirs."""
+    frames: dict[str, bytes] = {
+        "single object": b"\xc3\x01" + bytes(8),
+        "an id of eight bytes": bytes(9),
+        "an id of sixteen bytes": b"\x03\x00" + bytes(range(16)),
+        "an id as text": b"1:",
+        "a protobuf index": b"\x00\x00\x00\x00\x01\x00",
+    }
+    for name, frame in frames.items():
+        yield Poison(f"{PRODUCER} {name}", _refined(frame), is_dead=name != "a protobuf index")
+    inserted: dict[str, bytes] = {
+        "a union around it": b"\x00",
+        "another branch of a union around it": b"\x02",
+        "a text before it": b"\x0ahello",
+        "a number before it": _varint(2**40),
+        "a double before it": struct.pack("<d", float("nan")),
+        "a boolean before it": b"\x01",
+        "an array before it": b"\x02\x02\x00",
+    }
+    for name, more in inserted.items():
+        yield Poison(f"{PRODUCER} {name}", _inserted(more), is_dead=False)
+        yield Poison(f"{PRODUCER} {name.replace('before', 'after')}, at the end", _value(_appended(more)))
+    for number in range(1, 110, 9):
+        yield Poison(f"{PRODUCER} under the schema id {number}", _id(number), is_dead=False)
+
+
+def _refined(frame: bytes) -> Make:
+    return _value(lambda value, _: frame + value[FRAME_BYTES:])
+
+
+def _inserted(more: bytes) -> Make:
+    return _value(lambda value, _: value[:FRAME_BYTES] + more + value[FRAME_BYTES:])
+
+
+def _appended(more: bytes) -> Callable[[bytes, Random], bytes]:
+    return lambda value, _: value + more
+
+
+POISONS: tuple[Poison, ...] = (*frames(), *strangers(), *lengths(), *cuts(), *keys(), *mutants(), *producers())

@@ -103,7 +103,7 @@ class Installation:
         for tenant in (self.ours, self.theirs):
             tenant.story(self.doors)
         self._heard, self._projector = heard, await projector_of(self.doors.database, self.codec, main.models())
-        await self._catch_up()
+        await self.catch_up()
         keeper = Doorkeeper(self.doors.verifier, 10**9)
         runner = await server.serve(
             server.application(self.routes, self.doors.services, keeper, lambda: (True, "")), "127.0.0.1", 0
@@ -118,7 +118,7 @@ class Installation:
             await runner.cleanup()
             await self.doors.database.close()
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
         """The read models follow what was decided, as the projector's process does."""
         if self._heard.arrived:
             arrived, self._heard.arrived = self._heard.arrived, []
@@ -128,7 +128,7 @@ class Installation:
         """One answer; of a stream only its head."""
         headers = {"Authorization": f"Bearer {self.token(who, tenant)}", "Idempotency-Key": uuid.uuid4().hex}
         sent = None if method in {"GET", "DELETE"} else body if body is not None else {}
-        await self._catch_up()
+        await self.catch_up()
         async with asyncio.timeout(ANSWER_WAIT_S):
             async with session.request(method, self.url + path, json=sent, headers=headers) as response:
                 told = {name: value for name, value in response.headers.items() if name not in MOVING}

@@ -49,6 +49,8 @@ class Tried(msgspec.Struct):
     operations: Counter[str] = msgspec.field(default_factory=Counter)
     figures: dict[str, float] = {}
     not_run: str = ""
+    also: Counter[str] = msgspec.field(default_factory=Counter)
+    """Trials among these that belong to another row."""
 
     @property
     def count(self) -> int:
