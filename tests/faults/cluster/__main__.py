@@ -22,7 +22,7 @@ from tests.faults import ledger
 from tests.faults.cluster.brokers import Trio
 from tests.faults.cluster.run import Run
 
-LINE_KILLS = 15
+LINE_KILLS = 8
 """Kills after which the checker judges and a line is written; the cluster and its tape go on."""
 
 
