@@ -35,7 +35,7 @@ SEVERAL_COORDINATORS = Mutation("markers in any order", Rules(marks_in_order=Fal
 EVERYTHING_KEPT = (
     Rules(),
     Rules(ids=3, commands=(0,)),
-    Rules(owners=3, commands=(0,)),
+    Rules(owners=3, commands=(0,), faults=0),
     Rules(faults=2, commands=(0,)),
 )
 """What is searched to its end; the default: two owners, two ids, three commands of which one is a repeat, one fault."""
