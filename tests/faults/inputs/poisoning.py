@@ -243,10 +243,11 @@ async def _account(
         why = _unaccounted(poison, made, letter, place[1] in decided[place[0]])
         tried.kinds[poison.name] += 1
         tried.also["F20"] += poison.name.startswith(PRODUCER)
-        causes[letter.cause if letter else "decided" if place[1] in decided[place[0]] else NO_DECISION] += 1
+        fate = f"to the dead letters: {letter.cause}" if letter else "decided on the tape"
+        causes[fate if letter or place[1] in decided[place[0]] else NO_DECISION] += 1
         if why:
             tried.broke(f"{poison.name} in {place[0]}", trial, why)
-    tried.operations.update({f"to the dead letters: {cause}": number for cause, number in causes.items()})
+    tried.operations.update(causes)
 
 
 def _unaccounted(poison: Poison, made: Made, letter: DeadLetter | None, is_decided: bool) -> str:
