@@ -113,7 +113,7 @@ async def barrage(door: Door, *, seed: int, count: int) -> Barrage:
     """Throw so many at the door with canaries beside, and look after it."""
     told, pid, stop = Barrage(), door.pid, asyncio.Event()
     senders = [door.who(f"thrower-{number}") for number in range(SENDERS)]
-    async with canaries(door.live, door.url, CANARIES) as birds:
+    async with canaries(door, CANARIES) as birds:
         singing = [asyncio.create_task(bird.sing(stop)) for bird in birds]
         await throw(door.port, senders, seed=seed, count=max(200, count // 50), told=Barrage(), slow_kinds=())
         warm, log_bytes = door.memory_mib(), len(door.said())

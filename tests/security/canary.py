@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.kit.doors import Client
-from tests.kit.live import Live
+from tests.security.door import Door
 
 ANSWER_S = 30.0
 """Longest wait for an answer: the machine is busy, and being slow is not being wrong."""
@@ -127,13 +127,14 @@ class Canary:
 
 
 @contextlib.asynccontextmanager
-async def canaries(live: Live, url: str, count: int) -> AsyncIterator[list[Canary]]:
+async def canaries(door: Door, count: int) -> AsyncIterator[list[Canary]]:
     """So many, each with an account and cash of its own; they ask at this door."""
     async with contextlib.AsyncExitStack() as stack:
         birds: list[Canary] = []
         for number in range(count):
             dollars = f"{1_000_000 + number * 1_111}.{number:02}"
-            client = await stack.enter_async_context(live.trader(dollars))
+            client = await stack.enter_async_context(door.live.trader(dollars))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            birds.append(Canary(Client(session, url, client.token, client.account_id), dollars))
+            token = door.token(client.account_id)
+            birds.append(Canary(Client(session, door.url, token, client.account_id), dollars))
         yield birds
