@@ -154,7 +154,9 @@ class Reader:
         admin = self._admin
 
         def asked() -> dict[int, int]:
-            partitions = self._partitions.get(topic) or tuple(
+            # Forgotten until this has succeeded: who was elected anew refuses what was known of it, and only asking for
+            # the topic teaches the client better.
+            partitions = self._partitions.pop(topic, ()) or tuple(
                 admin.list_topics(topic, LOOKUP_SECONDS_MAX).topics[topic].partitions
             )
             answers = admin.list_offsets(
