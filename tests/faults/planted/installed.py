@@ -47,6 +47,8 @@ PAID_MIN = 120
 QUIET_S = 60.0
 """Longest wait after the storm for everything that was begun."""
 KNOWN_WITHIN_S = 15.0
+OPEN_WITHIN_S = 240.0
+"""Longest start of everything, on a machine that is busy with a dozen of these."""
 CUT_EVERY_S = 0.7
 HEALED_WITHIN_MS = 300_000
 """Not how fast it is counts here, but whether it comes at all: a machine may be busy with a dozen of these."""
@@ -204,7 +206,7 @@ def _client(live: Troubled, session: aiohttp.ClientSession, log: Log, account: s
 
 
 async def _until_open(live: Troubled, session: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(OPEN_WITHIN_S):
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 async with session.get(f"{live.url}/readyz") as answer:
