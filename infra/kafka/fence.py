@@ -34,6 +34,11 @@ async def take(
             while True:
                 cluster.forget()
                 try:
+                    for each in transactional_ids:
+                        await cluster.know(topic, partition, each)
+                    # A connection lost from here on ends this round: a broker that was stopped has forgotten markers,
+                    # and what hangs is aborted only by whoever has fenced every id since.
+                    cluster.hold()
                     doing = "fencing"
                     # The first id decides between two who take over at once: whoever fenced it last writes first with
                     # it, and the other's first batch is refused. Were all fenced side by side, each could keep one.
