@@ -221,8 +221,12 @@ class Owner:
                     "unclear end", topic=self.partition.topic, partition=self.partition.number, why=str(unclear)
                 )
                 await self.recover()
-                if self.partition.knowledge.link.sequence >= batch.knowledge.link.sequence:
+                link = self.partition.knowledge.link
+                if link == batch.knowledge.link:
                     return
+                if link.sequence >= batch.knowledge.link.sequence:
+                    place = f"{self.partition.topic}[{self.partition.number}]"
+                    raise Fenced(f"{place}: term {link.term} is a rival's; end this process") from unclear
             else:
                 self._keep(batch)
                 return

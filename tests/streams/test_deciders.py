@@ -288,3 +288,25 @@ async def test_a_zombie_that_fences_its_successor_finds_the_newer_term_and_ends_
             owner = zombie.owners()[0]
             await owner.recover()
     chain_holds(await installation.everything())
+
+
+async def test_an_owner_does_not_take_its_rivals_term_for_its_own(installation: Installation) -> None:
+    """Both counted the same term; one found the other's first record in the place of its own, and reigned under it."""
+    rivals = ["rival"]
+
+    class Preempted(Protocol2Writer):
+        async def append(self, records: Sequence[Outgoing]) -> None:
+            if self.topic.endswith(".events") and rivals:
+                async with installation.running(name=rivals.pop()):
+                    pass
+                self._state = type(self._state)["STRANGER"]
+                raise UnclearEnd("nothing was heard of it")
+            await super().append(records)
+
+    with pytest.raises(Fenced, match="term 1 is a rival's"):
+        async with installation.running(
+            writer=lambda topic, partition: Preempted(installation.bootstrap, topic, partition), name="late"
+        ):
+            pass
+    owners = [each.event.owner for _, each in await installation.everything() if isinstance(each.event, OwnershipTaken)]
+    assert owners == ["rival"]
