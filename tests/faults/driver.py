@@ -132,6 +132,7 @@ def broken_by(failure: Exception, said: Sequence[str]) -> dict[str, str]:
     """What ended a round early, as a finding: what was not true or not there in time, or a fault of the harness."""
     is_product = isinstance(failure, AssertionError | TimeoutError | GaveUp)
     says = f"{failure!r}; the supervisor said: {' | '.join(said[-SAID_KEPT:])}"
+    says = says.replace(f"{ledger.ROOT}/", "")  # A ledger is read elsewhere.
     return {"what": "liveness" if is_product else HARNESS, "says": says[:SAYS_MAX]}
 
 

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from tests.faults import driver, phases
+from tests.faults import driver, ledger, phases
 from tests.faults.checker.evidence import FORMAT, Instant, Record, lines
 from tests.faults.checker.liveness import Health
 from tests.faults.checker.verdict import Verdict
@@ -168,6 +168,7 @@ def test_a_broken_harness_is_told_apart_from_what_did_not_come_back() -> None:
     late = driver.broken_by(AssertionError("sagas did not come back"), ["sagas: died"])
     assert late["what"] == "liveness"
     assert "sagas: died" in late["says"]
+    assert str(ledger.ROOT) not in driver.broken_by(TimeoutError(), [f"died ({ledger.ROOT}/logs)"])["says"]
     assert driver.broken_by(TimeoutError(), [])["what"] == "liveness"
     assert driver.broken_by(RuntimeError("no such table"), [])["what"] == driver.HARNESS
 
