@@ -184,9 +184,12 @@ class Auditor:
         marker = next((msgspec.msgpack.decode(each.value) for each in records if each.key == MARKER), None)
         if marker is None:
             return
-        where, (sequence, link, _term) = f"{place[0]}[{place[1]}]", marker["link"]
+        where, (sequence, link, term) = f"{place[0]}[{place[1]}]", marker["link"]
         if link not in self._accepted[place[0].replace(".snapshots", ".events"), place[1]]:
             self.fault(f"{where}: a snapshot of sequence {sequence}, whose transaction was never accepted")
+        reigns = self.chains[place[0].replace(".snapshots", ".events"), place[1]].term
+        if term < reigns:
+            self.fault(f"{where}: a snapshot of term {term} under the reign of {reigns}: its writer was never fenced")
         following = self.chains[place[0].replace(".snapshots", ".events"), place[1]].offsets[sequence + 1 :]
         if following and marker["events_offset"] > following[0]:
             self.fault(f"{where}: a snapshot of sequence {sequence} that reads on at {marker['events_offset']}")
