@@ -1,5 +1,6 @@
 """The routes and their models -> the published contract of the HTTP door: OpenAPI 3.1."""
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -49,6 +50,8 @@ _PREFER: Json = {
     "schema": {"type": "string"},
     "description": "`respond-async` (RFC 7240): answer 202 with a receipt once the command is durable.",
 }
+_PATTERN = re.compile(r":[^{}]*}")
+"""What a parameter of a path has to look like, as the router is told: the contract has no word for it there."""
 
 
 def document(routes: Iterable[Route]) -> Json:
@@ -56,7 +59,7 @@ def document(routes: Iterable[Route]) -> Json:
     schemas: Json = {"Problem": PROBLEM}
     paths: dict[str, Json] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(_PATTERN.sub("}", route.path), {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -102,7 +105,7 @@ def _needs(route: Route) -> str:
 
 
 def _parameters(route: Route) -> list[Json]:
-    in_path = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    in_path = [part[1:-1] for part in _PATTERN.sub("}", route.path).split("/") if part.startswith("{")]
     found: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path
     ]

@@ -5,14 +5,16 @@ looked at. With `--offline` what needs the network and cannot have it counts as 
 """
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 from deploy.security.audit import audit
 from deploy.security.code import lint, rules
+from deploy.security.environment import NotMade
 from deploy.security.keys import secrets
-from deploy.security.scan import Result
+from deploy.security.scan import Broken, Result
 
 SCANS: dict[str, Callable[[], Result]] = {"rules": rules, "bandit": lint, "secrets": secrets, "audit": audit}
 FOUND, NOT_RUN = 1, 3
@@ -27,7 +29,10 @@ def main() -> int:
     passed = failed = skipped = 0
     for name in given.scans or SCANS:
         begun = time.monotonic()
-        result = SCANS[name]()
+        try:
+            result = SCANS[name]()
+        except (Broken, NotMade, subprocess.TimeoutExpired) as failure:
+            result = Result(looked_at="nothing", findings=(str(failure)[:2000],))
         seconds = time.monotonic() - begun
         for finding in result.findings:
             print(f"  {finding}")

@@ -5,6 +5,7 @@ from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import main
 from gateways import openapi
 from tests.kit.doors import ROUTES, Client
 
@@ -20,11 +21,21 @@ def test_is_valid_openapi_3_1() -> None:
 def test_names_every_route() -> None:
     document = described()
     for route in ROUTES:
-        operation = document["paths"][route.path][route.method.lower()]
+        path = re.sub(r":[^{}]*}", "}", route.path)
+        operation = document["paths"][path][route.method.lower()]
         assert operation["summary"]
         assert "default" in operation["responses"]
     ids = [each["operationId"] for path in document["paths"].values() for each in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_a_pattern_of_the_router_is_no_part_of_a_name() -> None:
+    document = openapi.document(main.routes())
+    for path, operations in document["paths"].items():
+        assert ":" not in path
+        for operation in operations.values():
+            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+            assert named == set(re.findall(r"{([^}]+)}", path))
 
 
 def test_says_which_requests_need_a_key() -> None:

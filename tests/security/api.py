@@ -20,7 +20,7 @@ from infra.avro.codec import Codec
 from infra.tokens import Scope
 from tests.security.door import WHOLE_TENANT, Door, opened
 
-CHECKS = ("not_a_server_error", "response_schema_conformance", "content_type_conformance", "status_code_conformance")
+CHECKS = ("not_a_server_error", "response_schema_conformance")
 PHASES = ("coverage", "fuzzing")
 """Every boundary that the contract names, then chance."""
 ANSWER_SECONDS_MAX = 30

@@ -1,5 +1,6 @@
 """A gateway as its users get it, in a process of its own, before a broker, a database and everything that decides."""
 
+import asyncio
 import contextlib
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+import main
 from deploy.local import ports, process
 from deploy.local.kafka import LocalKafka, Profile
 from deploy.local.postgres import LocalPostgres
@@ -15,6 +17,7 @@ from deploy.local.process import AppProcess
 from infra import audit_key
 from infra.avro.codec import Codec
 from infra.tokens import Scope
+from projections import projector
 from tests.kit.doors import TRADER
 from tests.kit.live import Live
 from tests.security.kinds import Who
@@ -60,6 +63,7 @@ class Door:
     def start(self) -> None:
         """Start it and return when it is ready."""
         audit_key.signer(self.live.settings.state_dir)
+        asyncio.run(projector.declare(self.live.settings, main.models()))
         self._process.launch()
         until = time.monotonic() + READY_S
         while not self._process.is_ready():
