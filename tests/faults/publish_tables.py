@@ -110,7 +110,7 @@ def not_tried(sums: Sums) -> list[str]:
     rows: list[list[str]] = []
     for row in ROWS:
         whys = sums.not_run.get(row.id, Counter[str]())
-        told = "; ".join(f"{why} ({count:,} {_plural('run', count)})" for why, count in sorted(whys.items()))
+        told = "; ".join(f"{_code(why)} ({count:,} {_plural('run', count)})" for why, count in sorted(whys.items()))
         if not sums.ours(row.id).trials:
             rows.append([row.id, row.injector, "never", told or "no run has tried it"])
         elif told:
@@ -124,7 +124,7 @@ def other_arms(sums: Sums) -> list[str]:
     for row, profile, arm, tally in sums.arms(is_control=False):
         ours = sums.ours(row, profile)
         beside = f"{ours.failed:,} of {ours.count}" if ours.trials else "not tried"
-        rows.append([row, WORDS.get(row, row), profile, arm, _rate(tally), beside])
+        rows.append([row, WORDS.get(row, row), profile, _code(arm), _rate(tally), beside])
     return table(["row", "fault", "profile", "arm", "broke the promise", "Tapeline"], rows)
 
 
@@ -158,7 +158,7 @@ def controls(sums: Sums) -> list[str]:
     rows = [
         [
             row,
-            arm.partition(":")[2],
+            _code(arm.partition(":")[2]),
             profile,
             _rate(tally),
             "yes" if tally.failed else "NO: nothing follows from its row",
@@ -194,7 +194,7 @@ def newest_on_bugs(sums: Sums) -> dict[str, list[str]]:
         if PLANTED.id in line.trials:
             for finding in line.findings:
                 if bug := finding.get("bug"):
-                    newest[str(bug)] = [str(bug), *_seen(finding), tree(line)]
+                    newest[str(bug)] = [_code(str(bug)), *_seen(finding), tree(line)]
     return newest
 
 

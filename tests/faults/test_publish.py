@@ -114,8 +114,8 @@ def test_what_was_not_tried_is_named_with_its_reason() -> None:
         line(trials={}, not_run={"F12": "no loop device"}),
     )
     missing = part(page, "What was not tried")
-    assert re.search(r"\| F12 \|.*\| never \| no loop device \(2 runs\) \|", missing)
-    assert re.search(r"\| F1 \|.*\| in some runs \| no time \(1 run\) \|", missing)
+    assert re.search(r"\| F12 \|.*\| never \| `no loop device` \(2 runs\) \|", missing)
+    assert re.search(r"\| F1 \|.*\| in some runs \| `no time` \(1 run\) \|", missing)
     assert re.search(r"\| F2 \|.*\| never \| no run has tried it \|", missing)
 
 
@@ -126,8 +126,8 @@ def test_other_arms_stand_beside_ours() -> None:
         line(trials={"F4": 200}),
     )
     others = part(page, "Others under the same faults")
-    assert re.search(r"\| F4 \|.*\| textbook \| 50 of 50, ≥ 94 % \| 0 of 200 \|", others)
-    assert re.search(r"\| F4 \|.*\| java \| 0 of 50 \| 0 of 200 \|", others)
+    assert re.search(r"\| F4 \|.*\| `textbook` \| 50 of 50, ≥ 94 % \| 0 of 200 \|", others)
+    assert re.search(r"\| F4 \|.*\| `java` \| 0 of 50 \| 0 of 200 \|", others)
 
 
 def test_arms_stand_side_by_side_for_each_request_that_was_tampered_with() -> None:
@@ -145,8 +145,8 @@ def test_a_control_that_shows_nothing_is_called_out() -> None:
         line(trials={"F13": 3}, arm="control:packets dropped"),
     )
     kept = part(page, "Controls")
-    assert re.search(r"\| F12 \| without flush \|.*\| yes \|", kept)
-    assert re.search(r"\| F13 \| packets dropped \|.*\| NO: ", kept)
+    assert re.search(r"\| F12 \| `without flush` \|.*\| yes \|", kept)
+    assert re.search(r"\| F13 \| `packets dropped` \|.*\| NO: ", kept)
     assert "F12" not in part(page, "How it was tried"), "a control is no trial of the product"
 
 
@@ -157,8 +157,8 @@ def test_a_planted_bug_says_who_saw_it_and_after_how_many() -> None:
     ]
     page = said(line(run="planted", trials={"B1": 2}, failed={"B1": 1}, findings=bugs))
     kept = part(page, "Planted bugs")
-    assert "| no fencing | simulation | `two owners` | 3 histories |" in kept
-    assert "| fee rounded twice | NOBODY | - | - |" in kept
+    assert "| `no fencing` | simulation | `two owners` | 3 histories |" in kept
+    assert "| `fee rounded twice` | NOBODY | - | - |" in kept
     assert "1 of 2 seen; 20 asked." in kept
 
 
