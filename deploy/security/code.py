@@ -1,6 +1,6 @@
 """Python files -> what semgrep's rules of this folder, and bandit, say of them.
 
-An exception stands beside its line, with its reason: `# nosemgrep: RULE` or `# nosec CODE`, and why.
+An exception stands beside its line as a comment, `nosemgrep: RULE` or `nosec CODE`, and behind another `#` why.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import random
+import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ class Canary:
             self.faults.append(f"socket: {error!r}")
 
     async def _hear(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        nonce = random.randbytes(16)
+        nonce = secrets.token_bytes(16)
         await socket.ping(nonce)
         waiting = time.monotonic() + ANSWER_S
         while True:
