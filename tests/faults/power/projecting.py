@@ -21,7 +21,7 @@ from tests.kit.histories import choices_from, play
 from tests.kit.tape import Tape
 from tests.projections.hosting import projector_of
 
-CHOICES = 10_000
+CHOICES = 40_000
 """What customers did: more than a server gets to see before its last cut."""
 BATCH_RECORDS_MAX = 6
 PAUSE_SECONDS_MAX = 0.02
