@@ -4,7 +4,7 @@ Runs may be days apart; what is published adds their lines up. A line names what
 matrix, so that a fault that could not be tried on a machine is counted as not run, and never as passed.
 """
 
-import datetime
+import datetime as dt
 import os
 import subprocess
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def read(path: Path = PUBLISHED) -> Iterator[Line]:
 
 def now() -> str:
     """The moment of a line, UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 def commit() -> str:
