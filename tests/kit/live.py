@@ -31,6 +31,7 @@ from infra.kafka.topics import declare
 from infra.settings import PARTITIONS, Settings
 from infra.tokens import Mint, Scope
 from projections import projector
+from projections.read_model import ReadModel
 from streams.deciders import Deciders, Owner
 from streams.following import Follower
 from streams.sagas import Sagas
@@ -47,9 +48,12 @@ MARK_EVERY_S = 0.2
 class Live:
     """The installation; its parts can be stopped and started one by one."""
 
-    def __init__(self, kafka: LocalKafka, dsn: str, state_dir: Path, codec: Codec) -> None:
+    def __init__(
+        self, kafka: LocalKafka, dsn: str, state_dir: Path, codec: Codec, models: Sequence[ReadModel] = MODELS
+    ) -> None:
         self.kafka = kafka
         self.codec = codec
+        self.models = models
         self.settings = Settings(
             kafka=kafka.bootstrap, postgres=dsn, state_dir=state_dir, gateway_port=ports.one(), metrics_port=0
         )
@@ -189,7 +193,7 @@ class Live:
         await sender.close()
 
     async def _projector(self, stop: asyncio.Event) -> None:
-        running = asyncio.create_task(projector.run(self.settings, self.codec, MODELS))
+        running = asyncio.create_task(projector.run(self.settings, self.codec, self.models))
         await stop.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -1,6 +1,5 @@
 """A gateway as its users get it, in a process of its own, before a broker, a database and everything that decides."""
 
-import asyncio
 import contextlib
 import sys
 import time
@@ -17,7 +16,6 @@ from deploy.local.process import AppProcess
 from infra import audit_key
 from infra.avro.codec import Codec
 from infra.tokens import Scope
-from projections import projector
 from tests.kit.doors import TRADER
 from tests.kit.live import Live
 from tests.security.kinds import Who
@@ -63,7 +61,6 @@ class Door:
     def start(self) -> None:
         """Start it and return when it is ready."""
         audit_key.signer(self.live.settings.state_dir)
-        asyncio.run(projector.declare(self.live.settings, main.models()))
         self._process.launch()
         until = time.monotonic() + READY_S
         while not self._process.is_ready():
@@ -110,7 +107,7 @@ def opened(folder: Path, codec: Codec) -> Iterator[Door]:
         stack.callback(broker.stop)
         database.start()
         stack.callback(database.discard)
-        live = Live(broker, database.dsn, folder / "state", codec)
+        live = Live(broker, database.dsn, folder / "state", codec, main.models())
         live.start()
         stack.callback(live.stop)
         door = Door(live, folder)
