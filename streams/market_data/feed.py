@@ -36,13 +36,10 @@ GREETING_SECONDS = 0.2
 SILENCE_SECONDS_MAX = 5.0
 """A market that says nothing for so long is lost: it promises its clock once a second, and old prices are no marks."""
 GATHER_SECONDS = 0.02
-"""Quotes of so long a time go to the tape together: one by one they cost the broker a request each, 500 a second."""
-QUOTES_GATHERED_MAX = 500
-"""Quotes that are sent together at most, in a burst before their time is up."""
-SENDINGS_UNDER_WAY_MAX = 100
-"""Such groups on their way to the tape at once; beyond it the market is read no further until they are there."""
+"""Pause between two looks at what the market has said. Quotes of one look go to the tape together: one by one, 500 a
+second, each costs a wake-up here and a request at the broker."""
 LINE_BYTES_MAX = 65_536
-"""Longest line the market may send."""
+"""Longest line the market may send, and as much of what it says as one look takes."""
 log = telemetry.logger(NAME)
 
 
@@ -129,80 +126,92 @@ async def _listen(tools: Tools, marks: Marks, reader: asyncio.StreamReader, stop
     """Until the market hangs up. No mark is made before its clock was heard: what was heard earlier is old."""
     loop = asyncio.get_running_loop()
     heard_at, due, knows_time = loop.time(), loop.time(), False
-    quotes = Quotes(tools)
-    reading = asyncio.ensure_future(reader.readline())
+    lines, quotes = Lines(reader), Quotes(tools)
     try:
         while not stop.is_set():
-            await asyncio.wait({reading}, timeout=quotes.wait_s(POLL_WAIT_MS / 1000))
-            is_worth_a_mark = False
-            if reading.done():
+            heard = await lines.next(POLL_WAIT_MS / 1000)
+            if heard:
                 heard_at = loop.time()
-                line = _line(reading.result())
-                reading = asyncio.ensure_future(reader.readline())
+            elif loop.time() - heard_at > SILENCE_SECONDS_MAX:
+                raise ConnectionError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s")
+            for line in map(_read, heard):
                 if line.type == "quote":
                     quote = _quote(line, tools.clock())
                     marks.quote(quote)
                     quotes.add(quote)
                 elif line.type == "clock":
-                    is_worth_a_mark = marks.clock(line) and knows_time
-                    if not knows_time:
+                    if marks.clock(line) and knows_time:
+                        due = await _shared(tools, marks, quotes)
+                    elif not knows_time:
                         knows_time, due = True, loop.time() + GREETING_SECONDS
-            elif loop.time() - heard_at > SILENCE_SECONDS_MAX:
-                raise ConnectionError(f"nothing was heard for {SILENCE_SECONDS_MAX:.0f} s")
-            if knows_time and (is_worth_a_mark or loop.time() >= due):
-                await quotes.settle()
-                await _mark(tools, marks.make(tools.clock()))
-                due = loop.time() + MARK_EVERY_SECONDS
-            else:
-                await quotes.send_due()
+            quotes.send()
+            if knows_time and loop.time() >= due:
+                due = await _shared(tools, marks, quotes)
+            await asyncio.sleep(GATHER_SECONDS)
     finally:
-        reading.cancel()
+        lines.close()
         await quotes.settle()
 
 
+async def _shared(tools: Tools, marks: Marks, quotes: "Quotes") -> float:
+    """The next mark, after the quotes it is made of; gives when another is due."""
+    await quotes.settle()
+    value = tools.codec.encode_observed(marks.make(tools.clock()))
+    await _settled([tools.sender.send(MARKS, b"", value, {}, partition) for partition in range(PARTITIONS)])
+    return asyncio.get_running_loop().time() + MARK_EVERY_SECONDS
+
+
+class Lines:
+    """Whatever lines the market has said since they were last asked for."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._begun = b""
+        self._reading: asyncio.Task[bytes] | None = None
+
+    async def next(self, wait_s: float) -> list[bytes]:
+        """Every whole line that is there, none when nothing comes in time. Raises ConnectionError and ValueError."""
+        self._reading = self._reading or asyncio.create_task(self._reader.read(LINE_BYTES_MAX))
+        await asyncio.wait({self._reading}, timeout=wait_s)
+        if not self._reading.done():
+            return []
+        said, self._reading = self._reading.result(), None
+        if not said:
+            raise ConnectionError("it hung up")
+        *whole, self._begun = (self._begun + said).split(b"\n")
+        if len(self._begun) > LINE_BYTES_MAX:
+            raise ValueError(f"a line has more than {LINE_BYTES_MAX} bytes")
+        return whole
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+
 class Quotes:
-    """Quotes on their way to the tape, some milliseconds' worth of them together."""
+    """Quotes on their way to the tape, those of one look together; a mark settles them once a second."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._loop = asyncio.get_running_loop()
         self._gathered: list[Outgoing] = []
-        self._due = 0.0
         self._under_way: set[asyncio.Task[list[int]]] = set()
 
     def add(self, quote: Quote) -> None:
-        """One more; the first of a group says when it goes."""
-        if not self._gathered:
-            self._due = self._loop.time() + GATHER_SECONDS
+        """One more of this group."""
         self._gathered.append(Outgoing(quote.symbol.encode(), self._tools.codec.encode_observed(quote), {}))
 
-    def wait_s(self, longest_s: float) -> float:
-        """How long nothing has to be sent, at most so long."""
-        return max(0.0, min(longest_s, self._due - self._loop.time())) if self._gathered else longest_s
-
-    async def send_due(self) -> None:
-        """Send the group when its time is up or it is full; returns when there is room for another."""
-        if self._gathered and (self._loop.time() >= self._due or len(self._gathered) >= QUOTES_GATHERED_MAX):
-            self._send()
-            if len(self._under_way) >= SENDINGS_UNDER_WAY_MAX:
-                await self.settle()
-
-    async def settle(self) -> None:
-        """Send what was gathered and wait for all that is under way: a mark comes after the quotes it is made of."""
-        self._send()
-        await _settled(self._under_way)
-        self._under_way.clear()
-
-    def _send(self) -> None:
+    def send(self) -> None:
+        """The group goes out; whoever asks next begins another."""
         if self._gathered:
             gathered, self._gathered = self._gathered, []
             self._under_way.add(asyncio.create_task(self._tools.sender.send_all(QUOTES, gathered)))
 
-
-def _line(text: bytes) -> Line:
-    if not text.endswith(b"\n"):
-        raise ConnectionError("it hung up")
-    return _read(text)
+    async def settle(self) -> None:
+        """Send what was gathered and wait for all that is under way."""
+        self.send()
+        await _settled(self._under_way)
+        self._under_way.clear()
 
 
 async def _settled(under_way: Iterable[Awaitable[object]]) -> None:
@@ -212,11 +221,6 @@ async def _settled(under_way: Iterable[Awaitable[object]]) -> None:
             log.warning("not kept", why=str(failure))
         elif isinstance(failure, BaseException):
             raise failure
-
-
-async def _mark(tools: Tools, mark: Mark) -> None:
-    value = tools.codec.encode_observed(mark)
-    await _settled([tools.sender.send(MARKS, b"", value, {}, partition) for partition in range(PARTITIONS)])
 
 
 async def _last_board(tools: Tools) -> Board:
