@@ -17,8 +17,9 @@ from domain.kernel.ids import Micros
 from domain.kernel.messages import Recorded
 from infra.audit_files import AuditDamaged, AuditWriter, Position, TilesMissing
 from infra.kafka.chain import Link, follow, link_from
-from infra.kafka.reader import BEGINNING
+from infra.kafka.reader import BEGINNING, ReadFailed
 from infra.kafka.records import Arrived, Partition
+from infra.telemetry import logger
 
 EVENTS = ".events"
 """Topics of this ending carry sequence, previous and term in each record."""
@@ -32,6 +33,7 @@ PROGRESS_MS = 5_000
 """Time between two looks at the ends of the topics."""
 
 _MICROS_PER_MS = 1_000
+log = logger("audit")
 
 
 class Source(Protocol):
@@ -44,7 +46,7 @@ class Source(Protocol):
         """What is there, at most `limit`; waits for the first only."""
 
     async def ends(self, topic: str) -> dict[int, int]:
-        """The offset after the last record of each partition."""
+        """The offset after the last record of each partition. Raises ReadFailed."""
 
     def position(self) -> Mapping[Partition, int]:
         """Everything before these offsets was taken."""
@@ -242,9 +244,15 @@ async def run(
             signed_at = now
         has_caught_up = is_behind and not records
         if has_caught_up or now - looked_at >= PROGRESS_MS * _MICROS_PER_MS:
-            progress = forest.progress(await _lag(source, starts))
+            looked_at = now
+            try:
+                lag = await _lag(source, starts)
+            except ReadFailed as away:  # A look ends no process: the reader itself says when it cannot go on.
+                log.warning("the ends of the tape are not told", why=str(away))
+                continue
+            progress = forest.progress(lag)
             report(progress)
-            looked_at, is_behind = now, not progress.ready()[0]
+            is_behind = not progress.ready()[0]
     await asyncio.to_thread(forest.checkpoint, clock())
 
 

@@ -18,6 +18,7 @@ from infra import audit_key
 from infra.audit_files import AuditDamaged, AuditFiles, AuditWriter
 from infra.files import DRAFT
 from infra.kafka.chain import ChainBroken
+from infra.kafka.reader import ReadFailed
 from projections.audit import forest
 from projections.audit.forest import Forest, Progress
 from tests.projections.audit.signing import filled, read_all
@@ -244,6 +245,35 @@ async def test_the_loop_signs_reports_and_ends_when_told(tmp_path: Path, tape: T
     found = AuditFiles(tmp_path).newest()
     assert found is not None
     assert Checkpoint.parse(note.split(found[1])[0]).trees == expected(tape)
+
+
+class SilentForAWhile(Tape):
+    """A tape whose brokers do not tell its ends at first."""
+
+    refusals = 3
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        if self.refusals:
+            self.refusals -= 1
+            raise ReadFailed(f"{topic}: its offsets were not told")
+        return await super().ends(topic)
+
+
+async def test_brokers_that_do_not_tell_the_ends_for_a_while_do_not_end_the_forest(tmp_path: Path) -> None:
+    tape, stopping, reports = SilentForAWhile(), asyncio.Event(), list[Progress]()
+    filled(tape, 5)
+    ticks = itertools.count(10 * SECOND, SECOND)
+
+    def report(progress: Progress) -> None:
+        reports.append(progress)
+        stopping.set()
+
+    with AuditWriter(tmp_path, audit_key.signer(tmp_path)) as files:
+        trees = Forest(files, tape.logs, decode)
+        clock = lambda: Micros(next(ticks))  # noqa: E731 - the whole clock
+        await asyncio.wait_for(forest.run(trees, tape, clock=clock, stopping=stopping, report=report), 10)
+    assert [progress.ready() for progress in reports] == [(True, "caught up")]
+    assert tape.refusals == 0
 
 
 async def test_a_truncated_tape_is_said_to_be_one(tmp_path: Path, tape: Tape) -> None:
