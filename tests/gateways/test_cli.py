@@ -1,12 +1,14 @@
 """The verbs for people: the same requests as REST, one line for a no, and keys that let anything be repeated."""
 
 import asyncio
+import io
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -14,7 +16,7 @@ from domain.accounts.commands import OpenAccount
 from domain.kernel.ids import derived
 from domain.orders.commands import CancelOrder, Kind, PlaceOrder, ReplaceOrder, TimeInForce
 from domain.orders.events import OrderRefused
-from gateways import client
+from gateways import client, tenancy
 from gateways.accounts import cli as accounts_cli
 from gateways.market_data import cli as market_data_cli
 from gateways.orders import cli as orders_cli
@@ -42,6 +44,12 @@ def no_settings_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def the_door_has_a_log_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door runs in this process and has no database, which it says on its log; here only the verb is heard."""
+    monkeypatch.setattr(tenancy, "log", structlog.wrap_logger(structlog.PrintLogger(io.StringIO())))
 
 
 @pytest.fixture
