@@ -49,12 +49,12 @@ def batch(what: str, cuts: int, seed: int, *, is_flushed: bool) -> Line:
             for _ in range(cuts):
                 cut = server.cut(chance)
                 done.append((time.monotonic() - begun, cut))
-                _say(what, done)
-                if cut.findings and is_flushed:
-                    kept = ledger.BUILD / f"power-{what}-{seed}-{len(done)}"
-                    shutil.rmtree(kept, ignore_errors=True)
-                    shutil.copytree(cut.evidence, kept)
-                shutil.rmtree(cut.evidence)
+                if cut.later is None:
+                    _conclude(what, seed, done, len(done), is_kept=is_flushed)
+        for number, (_, cut) in enumerate(done, 1):
+            if cut.later is not None:
+                cut.later()
+                _conclude(what, seed, done, number, is_kept=is_flushed)
     return Line(
         run="power-cuts",
         at=at,
@@ -83,9 +83,15 @@ def _figures(done: list[Cut]) -> Iterator[tuple[str, float]]:
             yield f"{name}_max_s", round(times[-1], 2)
 
 
-def _say(what: str, done: list[tuple[float, Cut]]) -> None:
-    at_s, cut = done[-1]
-    print(f"{at_s:7.1f} s  {what} cut {len(done)}: {cut.what} {cut.findings[:2] or 'whole'}", flush=True)
+def _conclude(what: str, seed: int, done: list[tuple[float, Cut]], number: int, *, is_kept: bool) -> None:
+    """Say what came of a cut; its evidence is kept where something was found."""
+    at_s, cut = done[number - 1]
+    print(f"{at_s:7.1f} s  {what} cut {number}: {cut.what} {cut.findings[:2] or 'whole'}", flush=True)
+    if cut.findings and is_kept:
+        kept = ledger.BUILD / f"power-{what}-{seed}-{number}"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(cut.evidence, kept)
+    shutil.rmtree(cut.evidence)
 
 
 def main() -> int:

@@ -1,9 +1,9 @@
 """Power cuts of a running broker: copy its disk at a random instant, recover from the copy, judge what readers get.
 
-The broker and its customers go on. Of most copies the files are read as a broker's recovery would read them; on some
-another broker is started, with the product's own take-over, and the independent checker judges its topics. Either way,
-record by record: whatever was acknowledged before the copy began stands where it was said to stand, and nothing stands
-there that the first broker never showed.
+The broker and its customers go on. Of most copies the files are read as a broker's recovery would read them; on some,
+once the first is gone, another broker is started, with the product's own take-over, and the independent checker judges
+its topics. Either way, record by record: whatever was acknowledged before the copy began stands where it was said to
+stand, and nothing stands there that the first broker never showed.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import contextlib
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -74,33 +74,47 @@ class Broker:
             ports.release(broker.port)
 
     def cut(self, chance: random.Random) -> Cut:
-        """One power cut, judged; its evidence is the caller's to keep or to remove."""
+        """One power cut; its evidence is the caller's to keep or to remove.
+
+        A broker starts on a copy only once the first is gone: until it has registered anew the copy sends the markers
+        of transactions to the address of the first, which would take them.
+        """
         time.sleep(chance.uniform(0, BETWEEN_SECONDS_MAX))
         evidence = self._folder / f"cut-{self._cuts}"
         evidence.mkdir()
         before = {name: head(self._folder / name) for name in (customers.HISTORY, customers.ASKED, customers.PLACES)}
-        copy, begun_ns = self._folder / "copy.image", time.monotonic_ns()
+        copy, begun_ns = evidence / "copy.image", time.monotonic_ns()
         waited_s = self._disk.cut(copy)
         by = "files" if self._cuts % RECOVERED_EVERY else "broker"
         self._cuts += 1
         cut = Cut(evidence=evidence, what={"of": "kafka", "by": by, "writes_waited_ms": round(waited_s * 1_000)})
+        if by == "files":
+            self._concluded(cut, copy, lambda at: self._read(cut, before, at))
+        else:
+            cut.later = lambda: self._concluded(cut, copy, lambda at: self._served(cut, before, begun_ns, at))
+        return cut
+
+    def _concluded(self, cut: Cut, copy: Path, judged: Callable[[Path], None]) -> None:
+        """Judge what is left; the copy is kept where it does not recover."""
         try:
             with images.mounted(copy, self._folder / "recovered") as at:
-                if by == "files":
-                    shown = _digests(segments.records(at / "data", customers.EVENTS))
-                    asked = _digests(segments.records(at / "data", customers.COMMANDS))
-                    taken_over_at = dict.fromkeys(range(PARTITIONS), sys.maxsize)
-                else:
-                    taken_over_at = self._recover(at, evidence, cut)
-                    cut.findings += self._verdict(evidence, before[customers.HISTORY], begun_ns)
-                    shown, asked = (_stands(evidence, topic) for topic in (customers.EVENTS, customers.COMMANDS))
-            self._compare(cut, before, shown, asked, taken_over_at)
+                judged(at)
         except Exception as failure:  # noqa: BLE001  whatever keeps it from recovering is what a cut is to show
             cut.findings.append(f"not recovered: {failure!r}"[:500])
-            images.copy(copy, evidence / "disk.image")
-        finally:
-            copy.unlink(missing_ok=True)
-        return cut
+        else:
+            copy.unlink()
+
+    def _read(self, cut: Cut, before: dict[str, bytes], at: Path) -> None:
+        shown, asked = (
+            _digests(segments.records(at / "data", topic)) for topic in (customers.EVENTS, customers.COMMANDS)
+        )
+        self._compare(cut, before, shown, asked, dict.fromkeys(range(PARTITIONS), sys.maxsize))
+
+    def _served(self, cut: Cut, before: dict[str, bytes], begun_ns: int, at: Path) -> None:
+        taken_over_at = self._recover(at, cut.evidence, cut)
+        cut.findings += self._verdict(cut.evidence, before[customers.HISTORY], begun_ns)
+        shown, asked = (_stands(cut.evidence, topic) for topic in (customers.EVENTS, customers.COMMANDS))
+        self._compare(cut, before, shown, asked, taken_over_at)
 
     def _recover(self, at: Path, evidence: Path, cut: Cut) -> dict[int, int]:
         """Start a broker and hosts on what is left, serve new customers, take the evidence."""

@@ -1,5 +1,6 @@
 """One power cut and what came of it, and the reading of files that a running process appends to."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ class Cut(msgspec.Struct, kw_only=True):
     evidence: Path
     recovered_s: float = 0.0
     """From the cut to a server that answers."""
+    later: Callable[[], None] | None = None
+    """What is still to be judged, once the server that was cut is gone."""
     served_s: float = 0.0
     """From the cut to the last of a few new commands that were served."""
 
