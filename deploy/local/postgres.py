@@ -155,7 +155,7 @@ def _initialise(data: Path, programs: Path, user: str | None) -> None:
     """Make an empty cluster and its database; whoever is on this machine may connect, as it is a developer's."""
     making = data.with_suffix(".making")
     shutil.rmtree(making, ignore_errors=True)
-    argv = [programs / "initdb", "-D", making, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    argv = [programs / "initdb", "-D", making, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C"]
     _run([str(part) for part in argv], user, None)
     # The single-user mode needs no client program, which a package of the server alone may lack.
     single = [str(programs / "postgres"), "--single", "-D", str(making), "postgres"]
