@@ -79,7 +79,8 @@ async def bitten(stack: WholeStack) -> None:
         others = {name: pid for name, pid in pids.items() if name != victim}
         assert {name: stack.pid(name) for name in others} == others, f"{fault.name} hit somebody else"
         raised = (await stack.judge.tape()).terms("orders")[0] - terms.terms("orders")[0]
-        least = {"F1": 1, "F2": 2, "F3": 2}.get(fault.row, 0)
+        # Of two at once the second may be fenced before it comes to this partition: it wrote its term on another.
+        least = {"F1": 1, "F2": 2, "F3": 1}.get(fault.row, 0)
         assert raised >= least, f"{fault.name}: {raised} new terms"
         assert raised == 0 or least, f"{fault.name}: {raised} new terms"
         if fault.row in {"F2", "F3"}:
