@@ -5,7 +5,7 @@ import importlib.util
 
 from tests.faults.fault import Fault
 
-FAMILIES = ("processes", "pressure", "brokers", "databases", "clocks", "storage", "network")
+FAMILIES = ("processes", "pressure", "brokers", "databases", "network")
 
 
 def every() -> tuple[Fault, ...]:
