@@ -15,12 +15,19 @@ from immutables import Map
 S = TypeVar("S", bound=msgspec.Struct)
 
 
+class NoForm(Exception):
+    """A value of this type cannot stand in a snapshot; the message says where to add it."""
+
+
 class SnapshotUnreadable(ValueError):
     """The bytes are no snapshot of this state; replay the events instead."""
 
 
 def encode(state: object) -> bytes:
-    """The state as msgpack: a map is a list of pairs in the order of its keys, so that a key may be of any type."""
+    """The state as msgpack: a map is a list of pairs in the order of its keys, so that a key may be of any type.
+
+    Raises NoForm.
+    """
     return _encoder.encode(state)
 
 
@@ -47,7 +54,7 @@ def state_schema(state: type) -> str:
 def _encode_hook(value: object) -> object:
     if isinstance(value, Map):
         return sorted(value.items(), key=_first)
-    raise NotImplementedError(f"{type(value).__name__} has no form in a snapshot: add it to domain/kernel/snapshots.py")
+    raise NoForm(f"{type(value).__name__} has no form in a snapshot: add it to domain/kernel/snapshots.py")
 
 
 def _first(pair: tuple[Any, object]) -> Any:
@@ -59,7 +66,7 @@ def _decode_hook(kind: type, value: object) -> object:
         key, item = get_args(kind)
         pairs: Any = list[tuple[key, item]]  # type: ignore[valid-type]  # the arguments are known at run time only
         return Map(msgspec.convert(value, pairs, dec_hook=_decode_hook))
-    raise NotImplementedError(f"{kind} has no form in a snapshot: add it to domain/kernel/snapshots.py")
+    raise NoForm(f"{kind} has no form in a snapshot: add it to domain/kernel/snapshots.py")
 
 
 def _shape(kind: Any) -> str:

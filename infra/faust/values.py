@@ -16,6 +16,10 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     state: msgspec.Raw
 
 
+class NoForm(Exception):
+    """A value of this type cannot stand in a table."""
+
+
 class Values(Generic[S]):
     """Writes and reads the values of one kind of state."""
 
@@ -25,7 +29,7 @@ class Values(Generic[S]):
         self._state: msgspec.msgpack.Decoder[S] = msgspec.msgpack.Decoder(kind, dec_hook=_map)
 
     def encode(self, seen: dict[str, int], state: S) -> bytes:
-        """The value that keeps this state."""
+        """The value that keeps this state. Raises NoForm."""
         return self._encoder.encode((seen, state))  # As a Kept, whose state is what these bytes say.
 
     def decode(self, value: bytes) -> tuple[dict[str, int], S]:
@@ -37,10 +41,10 @@ class Values(Generic[S]):
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
         return dict(value)
-    raise NotImplementedError(f"{type(value).__name__} cannot be kept in a table: use Structs, Maps and plain values")
+    raise NoForm(f"{type(value).__name__} cannot be kept in a table: use Structs, Maps and plain values")
 
 
 def _map(kind: Any, value: Any) -> Any:
     if kind is Map or getattr(kind, "__origin__", None) is Map:
         return Map(msgspec.convert(value, types.GenericAlias(dict, get_args(kind))))
-    raise NotImplementedError(f"{kind} cannot be read from a table: use Structs, Maps and plain values")
+    raise NoForm(f"{kind} cannot be read from a table: use Structs, Maps and plain values")

@@ -165,7 +165,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """There are no threads here: whoever needs one has no place in a simulation."""
-        raise NotImplementedError(f"{func} wants a thread")
+        raise RuntimeError(f"{func} wants a thread, and a simulation has one alone")
 
     def _run_once(self) -> None:
         """Some steps; asyncio calls this until it is stopped."""

@@ -24,45 +24,30 @@ from streams.partition import Deciding
 from streams.replay import MemoryAhead
 from tests.faults.ghosts.proxy import GhostProxy
 from tests.kit.deciding import Installation
+from tests.kit.writers import Around
 
 DECIDED_SECONDS_MAX = 20.0
 """Longest way of a command to its event: an unclear end, a take-over and perhaps a restart of the host lie on it."""
 DECIDING = Deciding("accounts", accounts, (OpenAccount, DepositCash))
 
 
-class Haunted:
+class Haunted(Around):
     """A real writer, with something happening between the records of one chosen transaction and its end."""
 
     def __init__(self, inner: TapeWriter) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.turn = 0
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
-        self.topic = inner.topic
-        self.partition = inner.partition
-
-    @property
-    def begun_at(self) -> int:
-        return self._inner.begun_at
-
-    async def take_over(self) -> None:
-        await self._inner.take_over()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         self.turn = (self.turn + 1) % IDS_PER_PARTITION
-        await self._inner.send(records)
+        await super().send(records)
 
     async def end(self) -> None:
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
-        await self._inner.end()
-
-    async def append(self, records: Sequence[Outgoing]) -> None:
-        await self.send(records)
-        await self.end()
-
-    async def close(self) -> None:
-        await self._inner.close()
+        await super().end()
 
 
 class Haunt:

@@ -25,6 +25,7 @@ from projections.orders.journal import journal
 from projections.partners.subscriptions import subscriptions
 from streams.deciders import Deciders, Owner
 from tests.kit.live import Live
+from tests.kit.writers import Around
 
 DEATH, CUT, HANG_UP = "decider killed before its end", "database connections killed", "stream cut"
 CONTEXTS = ("orders", "accounts", "risk", "partners")
@@ -61,36 +62,18 @@ class Trouble:
         return happens
 
 
-class Dying:
+class Dying(Around):
     """A real writer whose process dies, now and then, when its records are written and their end is not."""
 
     def __init__(self, inner: TapeWriter, trouble: Trouble) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._trouble = trouble
-        self.topic = inner.topic
-        self.partition = inner.partition
-
-    @property
-    def begun_at(self) -> int:
-        return self._inner.begun_at
-
-    async def take_over(self) -> None:
-        await self._inner.take_over()
-
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        await self._inner.send(records)
-
-    async def end(self) -> None:
-        await self._inner.end()
 
     async def append(self, records: Sequence[Outgoing]) -> None:
-        await self._inner.send(records)
+        await self.send(records)
         if self._trouble.strikes(DEATH, DEATHS_PER_APPEND):
             raise Died
-        await self._inner.end()
-
-    async def close(self) -> None:
-        await self._inner.close()
+        await self.end()
 
 
 class Troubled(Live):
