@@ -108,7 +108,8 @@ def _flush_transactions(admin: AdminClient) -> None:
     """Where one disk holds everything, what coordinators write is flushed too; the price is 1.5 to 2 ms a transaction.
 
     After a power cut a coordinator that is behind its partitions aborts an old transaction under an epoch that they
-    refuse. The transactional id is never free again, and whoever takes its partition over waits for ever.
+    refuse. The transactional id is never free again, and whoever takes its partition over waits for ever: 3 of 10 power
+    cuts ended so without it, 0 of 10 with it, same seed.
     """
     if TRANSACTIONS not in admin.list_topics(timeout=WAIT_SECONDS_MAX).topics:
         return  # No owner has ever written here: the first one makes it, and the next declaration finds it.
